@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * What the controller asks of its memory, in words of the domain. Asynchronous, so that a database
+ * on another host can stand behind it; SQLite (`sqlite.ts`) is the only implementation.
+ *
+ * Every operation that changes a job's state writes the state and its events in one transaction.
+ */
+
+import type { Millis } from "../base/units.ts";
+import type { Job, JobEvent, JobProgress, NewJobEvent, Server } from "../jobs/job.ts";
+import type { Status, Transition } from "../jobs/lifecycle.ts";
+
+export interface Store {
+  readonly jobs: JobStore;
+  readonly servers: ServerStore;
+  readonly users: UserStore;
+  readonly media: MediaStore;
+  close(): Promise<void>;
+}
+
+/** Proof of holding a job. A worker whose fence is no longer the row's can write nothing more. */
+export interface Lease {
+  readonly jobId: string;
+  readonly owner: string;
+  readonly fence: number;
+}
+
+export interface NewJob {
+  readonly id: string;
+  readonly serverSerial: string;
+  readonly taskTarget: string;
+  /** The recipe as the user sent it, byte for byte. Sealed at rest. */
+  readonly recipeText: string;
+  /** The job's own secret. Sealed at rest; looked up by its SHA-256. */
+  readonly token: string;
+  readonly idempotency: {
+    readonly key: string /** SHA-256 of the request body. */;
+    readonly bodyHash: string;
+  } | null;
+}
+
+export type CreatedJob =
+  | { readonly kind: "created"; readonly job: Job }
+  /** Same idempotency key, same body: the job that was made then. */
+  | { readonly kind: "existing"; readonly job: Job }
+  /** Same idempotency key, other body. */
+  | { readonly kind: "key-reused"; readonly job: Job }
+  /** The server already has a job that is not complete. */
+  | { readonly kind: "busy"; readonly job: Job };
+
+/** What a job carries besides its state; unsealed. */
+export interface JobPayload {
+  readonly recipeText: string;
+  readonly token: string;
+  /** JSON of the envelope once the worker has made it: the input that keeps the task ISO's bytes the same. */
+  readonly envelopeText: string | null;
+}
+
+export interface JobFilter {
+  readonly status?: Status;
+  readonly serverSerial?: string;
+  readonly limit: number;
+  /** As returned in the page before. */
+  readonly cursor?: string;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Null on the last page. */
+  readonly cursor: string | null;
+}
+
+/** What is written together with a transition. Fields that are left out stay as they are. */
+export interface Advance {
+  readonly events: readonly NewJobEvent[];
+  /** Kept if the job has none yet: the first cause wins. */
+  readonly failedStep?: string;
+  readonly error?: string;
+  readonly bmcTouched?: true;
+}
+
+export interface JobStore {
+  create(job: NewJob, now: number): Promise<CreatedJob>;
+  get(id: string): Promise<Job | undefined>;
+  /** The job of this server that is not complete. */
+  activeFor(serial: string): Promise<Job | undefined>;
+  /** Newest first. @throws {ProvError} `USAGE` for a cursor that is not ours. */
+  list(filter: JobFilter): Promise<Page<Job>>;
+  payload(id: string): Promise<JobPayload | undefined>;
+  /** The job this token belongs to, by the token's SHA-256; complete jobs included. */
+  byToken(token: string): Promise<Job | undefined>;
+  /** Written once, before the first media URL is given out. @throws {ProvError} `LEASE_LOST` */
+  setEnvelope(lease: Lease, envelopeText: string): Promise<void>;
+
+  /**
+   * Takes the oldest job that is queued or whose lease ran out, in one statement. A queued one becomes
+   * provisioning/media; a taken-over one keeps its phase. The fence grows.
+   */
+  claim(owner: string, now: number, ttl: Millis): Promise<{ job: Job; lease: Lease } | undefined>;
+  /** False when the lease is lost: stop at once. */
+  heartbeat(lease: Lease, now: number, ttl: Millis): Promise<boolean>;
+  /** Lets go of a job that is not complete, so that another worker can take it at once. */
+  release(lease: Lease, now: number): Promise<void>;
+
+  /**
+   * Applies a transition under a lease.
+   * @throws {ProvError} `LEASE_LOST` when someone else holds the job; `CONFLICT` when its state does
+   *   not expect the transition (it was reported or canceled meanwhile: read it again).
+   */
+  advance(lease: Lease, transition: Transition, change: Advance, now: number): Promise<Job>;
+  /**
+   * Applies a transition that comes from outside the worker: the agent's report or a user's cancel.
+   * @returns undefined when the state does not expect it any more.
+   */
+  signal(
+    id: string,
+    transition: Transition,
+    change: Advance,
+    now: number,
+  ): Promise<Job | undefined>;
+
+  /** Adds events without changing state. */
+  note(id: string, events: readonly NewJobEvent[], now: number): Promise<void>;
+  setProgress(id: string, progress: JobProgress | null): Promise<void>;
+  /** Sets `checkedInAt` if it is not set. @returns true when it was not. */
+  checkIn(id: string, now: number): Promise<boolean>;
+  /** Remembers a report's delivery id. @returns false when it was known. */
+  recordDelivery(id: string, deliveryId: string, now: number): Promise<boolean>;
+
+  /** Events with `seq` above `after`, oldest first. */
+  events(id: string, after: number, limit: number): Promise<readonly JobEvent[]>;
+  /** Resolves when the job's row or events have changed since the call, or when `signal` aborts. */
+  changed(id: string, signal: AbortSignal): Promise<void>;
+  /** Resolves when there may be something to claim, or when `signal` aborts. */
+  claimable(signal: AbortSignal): Promise<void>;
+}
+
+export interface ServerStore {
+  put(
+    server: Omit<Server, "createdAt" | "updatedAt" | "capabilities">,
+    now: number,
+  ): Promise<"created" | "updated">;
+  get(serial: string): Promise<Server | undefined>;
+  list(): Promise<readonly Server[]>;
+  /** @throws {ProvError} `CONFLICT` while it has an active job. @returns false when there is none. */
+  remove(serial: string): Promise<boolean>;
+  setCapabilities(serial: string, capabilities: unknown, now: number): Promise<void>;
+}
+
+export const ROLES = ["admin", "operator", "reader"] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface User {
+  readonly name: string;
+  readonly role: Role;
+  readonly createdAt: number;
+}
+
+export interface UserStore {
+  count(): Promise<number>;
+  /** @throws {ProvError} `CONFLICT` when the name is taken. */
+  add(name: string, role: Role, password: string, now: number): Promise<void>;
+  setPassword(name: string, password: string, now: number): Promise<boolean>;
+  remove(name: string): Promise<boolean>;
+  list(): Promise<readonly User[]>;
+  /** Takes as long for an unknown name as for a known one. */
+  verify(name: string, password: string): Promise<User | undefined>;
+}
+
+export const MEDIA_KINDS = ["boot", "task", "combined"] as const;
+export type MediaKind = (typeof MEDIA_KINDS)[number];
+
+/** One media URL that was given to a BMC. */
+export interface MediaToken {
+  readonly token: string;
+  readonly jobId: string;
+  readonly kind: MediaKind;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly revokedAt: number | null;
+  /** GETs that were answered with content, and when the first and the last came. */
+  readonly gets: number;
+  readonly firstGetAt: number | null;
+  readonly lastGetAt: number | null;
+}
+
+export interface MediaStore {
+  /** Makes and stores an unguessable token for one attempt of a job. */
+  issue(jobId: string, kind: MediaKind, expiresAt: number, now: number): Promise<MediaToken>;
+  get(token: string): Promise<MediaToken | undefined>;
+  forJob(jobId: string): Promise<readonly MediaToken[]>;
+  countGet(token: string, now: number): Promise<void>;
+  /** Revokes every token of the job. */
+  revoke(jobId: string, now: number): Promise<void>;
+}
