@@ -21,7 +21,7 @@ export interface StatusReport {
   readonly finished_at?: string;
 }
 
-/** One entry of the array that `POST /api/v1/jobs/{id}/progress` takes. */
+/** One entry of `events` in the body of `POST /api/v1/jobs/{id}/progress`. */
 export type ProgressEvent =
   | { readonly type: "checked-in"; readonly agent_version: string }
   | { readonly type: "step-started"; readonly step: string }
