@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * The command line's side of the controller's API. Where the controller is and who we are comes from the
+ * environment (`PROV_URL`, `PROV_USER`, `PROV_PASSWORD`, `PROV_CA_FILE`) or from
+ * `~/.config/prov/client.yaml` with the keys url, user, password and ca_file.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Fetch } from "../base/deps.ts";
+import { type ErrorCode, ProvError } from "../base/errors.ts";
+import { arrayAt, stringAt } from "../base/json.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface Api {
+  /** @throws {ProvError} by status; the message is the controller's own. */
+  call(method: string, path: string, body?: unknown, headers?: HeadersInit): Promise<unknown>;
+  /** The raw response of a GET, for streams. */
+  open(path: string, headers?: HeadersInit): Promise<Response>;
+  readonly url: string;
+  readonly authorization: string | null;
+  readonly ca: string | null;
+}
+
+const DEFAULT_URL = "http://127.0.0.1:8080";
+
+export async function connect(terminal: Terminal, fetch: Fetch): Promise<Api> {
+  const file = await readClientFile(terminal);
+  const setting = (name: string) =>
+    terminal.env[`PROV_${name.toUpperCase()}`] ?? stringAt(file, name);
+  const url = (setting("url") ?? DEFAULT_URL).replace(/\/+$/, "");
+  const user = setting("user");
+  const password = setting("password");
+  const caFile = setting("ca_file");
+  const ca = caFile === undefined ? null : await readFile(caFile, "utf8");
+  const authorization =
+    user === undefined
+      ? null
+      : `Basic ${Buffer.from(`${user}:${password ?? ""}`).toString("base64")}`;
+
+  const send = async (method: string, path: string, init: RequestInit): Promise<Response> => {
+    const headers = new Headers(init.headers);
+    if (authorization !== null) headers.set("authorization", authorization);
+    let response: Response;
+    try {
+      response = await fetch(`${url}${path}`, {
+        ...init,
+        method,
+        headers,
+        signal: terminal.signal,
+        ...(ca !== null && { tls: { ca } }),
+      });
+    } catch (error) {
+      terminal.signal.throwIfAborted();
+      throw new ProvError(`Cannot reach the controller at ${url}`, {
+        code: "CONTROLLER_UNREACHABLE",
+        cause: error,
+        hint: "Set PROV_URL to the controller's address, and check that prov serve is running there.",
+      });
+    }
+    if (!response.ok) throw await refusal(response, `${method} ${path}`);
+    return response;
+  };
+
+  return {
+    url,
+    authorization,
+    ca,
+    async call(method, path, body, headers) {
+      const merged = new Headers(headers);
+      if (body !== undefined) merged.set("content-type", "application/json");
+      const response = await send(method, path, {
+        headers: merged,
+        ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      return text === "" ? undefined : JSON.parse(text);
+    },
+    open: (path, headers) => send("GET", path, headers === undefined ? {} : { headers }),
+  };
+}
+
+async function readClientFile(terminal: Terminal): Promise<unknown> {
+  const home = terminal.env.XDG_CONFIG_HOME ?? join(terminal.env.HOME ?? "/root", ".config");
+  const path = join(home, "prov/client.yaml");
+  const text = await readFile(path, "utf8").catch(() => undefined);
+  return text === undefined ? {} : Bun.YAML.parse(text);
+}
+
+const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  400: "RECIPE_INVALID",
+  401: "UNAUTHENTICATED",
+  403: "FORBIDDEN",
+  404: "NOT_FOUND",
+  409: "CONFLICT",
+  507: "STORAGE_FULL",
+};
+
+async function refusal(response: Response, attempt: string): Promise<ProvError> {
+  const text = await response.text().catch(() => "");
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    document = undefined;
+  }
+  const message = stringAt(document, "message") ?? `${attempt}: HTTP ${response.status}`;
+  const details = arrayAt(document, "details").map(
+    (detail) => `\n  ${stringAt(detail, "path") || "/"}: ${stringAt(detail, "message") ?? ""}`,
+  );
+  return new ProvError(`${message}${details.join("")}`, {
+    code: CODE_BY_STATUS[response.status] ?? "CONTROLLER_UNREACHABLE",
+    ...(response.status === 401 && {
+      hint: "Set PROV_USER and PROV_PASSWORD to a user of the controller.",
+    }),
+  });
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { rename } from "node:fs/promises";
+import { realSleep } from "../../base/deps.ts";
+import { ProvError } from "../../base/errors.ts";
+import { arrayAt, at, stringAt } from "../../base/json.ts";
+import { formatBytes } from "../../base/units.ts";
+import { openBlob, resolveArtifact } from "../../registry/pull.ts";
+import { pushFile } from "../../registry/push.ts";
+import { parseReference } from "../../registry/reference.ts";
+import { type Api, connect } from "../api-client.ts";
+import { type Cli, type Command, print } from "../command.ts";
+import { journalLog } from "../journal-log.ts";
+import { progressBar, table } from "../table.ts";
+
+interface PushArgs {
+  file: string;
+  reference: string;
+  type: string;
+  json?: boolean;
+}
+interface PullArgs {
+  reference: string;
+  file: string;
+}
+
+export function artifactCommand(cli: Cli): Command {
+  return {
+    command: "artifact <action>",
+    describe: "images in the controller's registry",
+    builder: (y) =>
+      y
+        .command({
+          command: "push <file> <reference>",
+          describe: "store a file: push root.tar.zst os-images/debian:13",
+          builder: { type: { type: "string", default: "application/vnd.prov.rootfs.v1" } },
+          handler: (args: PushArgs) => push(cli, args),
+        })
+        .command("pull <reference> <file>", "fetch an artifact's file", {}, (args: PullArgs) =>
+          pull(cli, args),
+        )
+        .command("list", "all artifacts", {}, (args: { json?: boolean }) => list(cli, args.json))
+        .command(
+          "rm <reference>",
+          "delete a tag, or a manifest by digest",
+          {},
+          async (args: { reference: string }) => {
+            const { repository, reference } = ownReference(args.reference);
+            const api = await connect(cli.terminal, cli.fetch);
+            await api.call("DELETE", `/v2/${repository}/manifests/${reference}`);
+            cli.terminal.out(`${args.reference} deleted`);
+          },
+        )
+        .demandCommand(1)
+        .strict(),
+    handler: () => {},
+  };
+}
+
+/** These commands speak to the controller's registry; a host in the reference would be ignored. */
+function ownReference(text: string) {
+  const reference = parseReference(text);
+  if (reference.registry === null) return reference;
+  throw new ProvError(`Cannot use "${text}": name the artifact without a registry host`, {
+    code: "USAGE",
+    hint: "These commands speak to the controller of PROV_URL; for other registries use oras.",
+  });
+}
+
+function showProgress(cli: Cli, what: string, done: number, total: number): void {
+  if (!cli.terminal.isInteractive) return;
+  cli.terminal.redraw(`${what}  ${progressBar(done, total, 30)}  ${formatBytes(done)}`);
+}
+
+async function push(cli: Cli, args: PushArgs): Promise<void> {
+  const { repository, tag } = ownReference(args.reference);
+  const api = await connect(cli.terminal, cli.fetch);
+  const target = {
+    registry: api.url,
+    repository,
+    tag: tag ?? "latest",
+    authorization: api.authorization,
+    ca: api.ca,
+  };
+  const digest = await pushFile(target, args.file, args.type, {
+    fetch: cli.fetch,
+    signal: cli.terminal.signal,
+    onProgress: (phase, done, total) => showProgress(cli, phase, done, total),
+  });
+  print(cli, args.json, { reference: args.reference, digest }, () => `${args.reference} ${digest}`);
+}
+
+async function pull(cli: Cli, args: PullArgs): Promise<void> {
+  const { repository, reference } = ownReference(args.reference);
+  const api = await connect(cli.terminal, cli.fetch);
+  const source = { registry: api.url, repository, reference, ...credentials(api) };
+  const { signal } = cli.terminal;
+  const deps = { fetch: cli.fetch, sleep: realSleep, now: Date.now, log: journalLog(cli.terminal) };
+  const artifact = await resolveArtifact(source, deps, signal);
+  const { layer } = artifact;
+  const partial = `${args.file}.part`;
+  const sink = Bun.file(partial).writer();
+  let done = 0;
+  for await (const chunk of openBlob(source, layer, deps, signal)) {
+    sink.write(chunk);
+    await sink.flush();
+    done += chunk.length;
+    showProgress(cli, args.reference, done, layer.size);
+  }
+  await sink.end();
+  await rename(partial, args.file);
+  cli.terminal.out(`${args.file} ${layer.digest}`);
+}
+
+const credentials = (api: Api) => ({ authorization: api.authorization, ca: api.ca });
+
+async function list(cli: Cli, json: boolean | undefined): Promise<void> {
+  const api = await connect(cli.terminal, cli.fetch);
+  const document = await api.call("GET", "/api/v1/artifacts");
+  print(cli, json, document, () =>
+    table([
+      ["ARTIFACT", "SIZE", "DIGEST"],
+      ...arrayAt(document, "artifacts").map((artifact) => [
+        `${stringAt(artifact, "repository") ?? ""}:${stringAt(artifact, "tag") ?? ""}`,
+        formatBytes(Number(at(artifact, "size") ?? 0)),
+        stringAt(artifact, "digest") ?? "",
+      ]),
+    ]),
+  );
+}

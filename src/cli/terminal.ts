@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+
+/** The process as the commands see it: what comes in, where text goes, when to stop. */
+export interface Terminal {
+  /** Results, for people or programs: one line. */
+  out(line: string): void;
+  /** Everything else: progress, warnings, errors. */
+  err(line: string): void;
+  /** Replaces the last line of stderr; only called when `isInteractive`. */
+  redraw(line: string): void;
+  readonly isInteractive: boolean;
+  readonly columns: number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborts when the process is asked to end (SIGINT, SIGTERM). */
+  readonly signal: AbortSignal;
+  readonly uid: number;
+  stdin(): Promise<string>;
+}
+
+export function processTerminal(): Terminal {
+  const stop = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => stop.abort(new DOMException(`Stopped by ${name}`, "AbortError")));
+  }
+  let drawn = false;
+  const clear = () => {
+    if (drawn) process.stderr.write("\r\u001b[K");
+    drawn = false;
+  };
+  return {
+    out(line) {
+      clear();
+      process.stdout.write(`${line}\n`);
+    },
+    err(line) {
+      clear();
+      process.stderr.write(`${line}\n`);
+    },
+    redraw(line) {
+      process.stderr.write(`\r\u001b[K${line}`);
+      drawn = true;
+    },
+    isInteractive: process.stderr.isTTY === true,
+    columns: process.stderr.columns ?? 80,
+    env: process.env,
+    signal: stop.signal,
+    uid: process.getuid?.() ?? 0,
+    stdin: () => Bun.stdin.text(),
+  };
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * Follows a job on a terminal. It asks again every second instead of holding a stream, so that it goes on
+ * as if nothing had happened when the controller is restarted meanwhile.
+ */
+import { realSleep } from "../base/deps.ts";
+import { ProvError } from "../base/errors.ts";
+import { arrayAt, at, stringAt } from "../base/json.ts";
+import { formatBytes, seconds } from "../base/units.ts";
+import { connect } from "./api-client.ts";
+import type { Cli } from "./command.ts";
+import { EXIT } from "./exit.ts";
+import { progressBar } from "./table.ts";
+
+const INTERVAL = seconds(1);
+/** A controller that is being restarted or upgraded is back well within this. */
+const PATIENCE_MS = seconds(120);
+
+/** Prints events as they come and the running step's progress, until the job is complete. */
+export async function watchJob(id: string, cli: Cli, json: boolean | undefined): Promise<void> {
+  const { terminal } = cli;
+  const render = json === true ? (event: unknown) => JSON.stringify(event) : renderEvent;
+  const ask = await asker(id, cli);
+  let seen = 0;
+  for (;;) {
+    const job = await ask();
+    const fresh = arrayAt(job, "events").filter((event) => Number(at(event, "seq")) > seen);
+    for (const event of fresh) terminal.out(render(event));
+    seen = Number(at(fresh.at(-1), "seq") ?? seen);
+    if (stringAt(job, "status") === "complete") {
+      if (json !== true) terminal.out(renderEnd(job));
+      cli.exitCode = exitCodeOfJob(job);
+      return;
+    }
+    if (terminal.isInteractive && job !== undefined) terminal.redraw(renderProgress(job));
+    await realSleep(INTERVAL, terminal.signal);
+  }
+}
+
+/** Reads the job; undefined while the controller has been away for no longer than our patience. */
+async function asker(id: string, cli: Cli): Promise<() => Promise<unknown>> {
+  const api = await connect(cli.terminal, cli.fetch);
+  let lastAnswer = Date.now();
+  return async () => {
+    try {
+      const job = await api.call("GET", `/api/v1/jobs/${encodeURIComponent(id)}`);
+      lastAnswer = Date.now();
+      return job;
+    } catch (error) {
+      const away = error instanceof ProvError && error.code === "CONTROLLER_UNREACHABLE";
+      if (!away || Date.now() - lastAnswer > PATIENCE_MS) throw error;
+      return undefined;
+    }
+  };
+}
+
+/** `04:33:12  image-linux.service  unpacking os-images/debian:13`; warnings and errors say so. */
+export function renderEvent(event: unknown): string {
+  const time = new Date(String(at(event, "time") ?? "")).toISOString().slice(11, 19);
+  const level = stringAt(event, "level") ?? "info";
+  const step = stringAt(event, "step");
+  const message = stringAt(event, "message") ?? "";
+  return [
+    time,
+    ...(level === "info" ? [] : [level.toUpperCase()]),
+    ...(step ? [step] : []),
+    message,
+  ].join("  ");
+}
+
+function renderProgress(job: unknown): string {
+  const step = stringAt(job, "progress", "step");
+  const phase = stringAt(job, "phase") ?? stringAt(job, "status") ?? "";
+  if (step === undefined) return phase;
+  const done = at(job, "progress", "bytes_done");
+  const total = at(job, "progress", "bytes_total");
+  if (typeof done !== "number") return step;
+  if (typeof total !== "number") return `${step}  ${formatBytes(done)}`;
+  return `${step}  ${progressBar(done, total, 30)}  ${formatBytes(done)} of ${formatBytes(total)}`;
+}
+
+function renderEnd(job: unknown): string {
+  const outcome = stringAt(job, "outcome") ?? "unknown";
+  const failedStep = stringAt(job, "failed_step");
+  const error = stringAt(job, "error");
+  if (failedStep === undefined) return `complete: ${outcome}`;
+  return `complete: ${outcome} in ${failedStep}${error === undefined ? "" : `: ${error}`}`;
+}
+
+/** 0 while a job is not complete. */
+export function exitCodeOfJob(job: unknown): number {
+  const outcome = stringAt(job, "outcome");
+  if (outcome === "failed") return EXIT.jobFailed;
+  return outcome === "canceled" ? EXIT.jobCanceled : EXIT.ok;
+}

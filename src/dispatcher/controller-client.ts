@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * How the agent reaches the controller: any of the envelope's URLs, with the job's token.
+ */
+import type { Clock, Fetch, Log, Sleep } from "../base/deps.ts";
+import { ProvError } from "../base/errors.ts";
+import { type Millis, millis, seconds } from "../base/units.ts";
+import type { Envelope } from "../jobs/envelope.ts";
+
+export interface ClientDeps {
+  readonly fetch: Fetch;
+  readonly now: Clock;
+  readonly sleep: Sleep;
+  readonly log: Log;
+}
+
+const ATTEMPT_TIMEOUT = seconds(15);
+const FIRST_PAUSE = seconds(1);
+const LONGEST_PAUSE = seconds(15);
+
+/**
+ * POSTs JSON until a controller accepts it. Connection failures, 5xx and 429 are tried again, with
+ * growing pauses, over all URLs of the envelope; any other answer is final.
+ *
+ * @param patience how long to go on after the first failure.
+ * @throws {ProvError} `CONTROLLER_UNREACHABLE` when patience ran out, `FORBIDDEN` for a final refusal.
+ */
+export async function postToController(
+  envelope: Envelope,
+  path: string,
+  body: unknown,
+  options: { readonly patience: Millis; readonly signal?: AbortSignal },
+  deps: ClientDeps,
+): Promise<void> {
+  const giveUpAt = deps.now() + options.patience;
+  let pause: number = FIRST_PAUSE;
+  for (;;) {
+    const failures: string[] = [];
+    for (const base of envelope.controller_urls) {
+      const failure = await attempt(`${base}${path}`, body, envelope, deps);
+      if (failure === undefined) return;
+      failures.push(`${base}: ${failure}`);
+    }
+    if (deps.now() + pause > giveUpAt) {
+      throw new ProvError(`Cannot reach the controller at ${path}`, {
+        code: "CONTROLLER_UNREACHABLE",
+        cause: failures.join("; "),
+        hint: "Check the server's network configuration and that the controller's address is reachable from it.",
+      });
+    }
+    deps.log.warn({ path, failures }, "controller not reached, trying again");
+    await deps.sleep(millis(pause), options.signal);
+    pause = Math.min(pause * 2, LONGEST_PAUSE);
+  }
+}
+
+/** @returns why it should be tried again, or undefined when it was accepted. */
+async function attempt(
+  url: string,
+  body: unknown,
+  envelope: Envelope,
+  deps: ClientDeps,
+): Promise<string | undefined> {
+  let response: Response;
+  try {
+    response = await deps.fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-webhook-secret": envelope.token },
+      body: JSON.stringify(body),
+      redirect: "error",
+      signal: AbortSignal.timeout(ATTEMPT_TIMEOUT),
+      ...(envelope.ca_certificate !== null && { tls: { ca: envelope.ca_certificate } }),
+    });
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  const text = await response.text().catch(() => "");
+  if (response.ok) return undefined;
+  if (response.status >= 500 || response.status === 429) return `HTTP ${response.status}`;
+  throw new ProvError(`Cannot report to ${url}: HTTP ${response.status}`, {
+    code: "FORBIDDEN",
+    cause: text.slice(0, 300),
+  });
+}

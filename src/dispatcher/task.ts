@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ProvError } from "../base/errors.ts";
+import { renderFindings } from "../base/findings.ts";
+import { parseRecipe } from "../recipe/parse.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import { compileSchema } from "../recipe/schema.ts";
+import { orFail } from "./exit.ts";
+
+export interface Task {
+  readonly recipe: Recipe;
+  /** As on the medium, byte for byte. */
+  readonly recipeText: string;
+  /** Files that stand beside the recipe because the recipe has them: `user-data`, `unattend.xml`, `ks.cfg`. */
+  readonly payloads: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+}
+
+const PAYLOADS = ["user-data", "unattend.xml", "ks.cfg"] as const;
+
+/**
+ * Reads and validates the recipe of a mounted task medium: against the schema on the medium, which is the
+ * contract it was written to, and then by prov's own rules.
+ *
+ * @throws {ProvError} `SCHEMA_INVALID`, `RECIPE_UNREADABLE` or `RECIPE_INVALID`
+ */
+export async function readTask(mount: string): Promise<Task> {
+  const schema = await orFail(
+    "SCHEMA_INVALID",
+    "Cannot use recipe.schema.json of the task",
+    async () => compileSchema(await readFile(join(mount, "recipe.schema.json"), "utf8")),
+  );
+  const recipeText = await orFail("RECIPE_UNREADABLE", "Cannot read recipe.json of the task", () =>
+    readFile(join(mount, "recipe.json"), "utf8"),
+  );
+  const document = await orFail("RECIPE_UNREADABLE", "Cannot read recipe.json of the task", () =>
+    Promise.resolve().then((): unknown => JSON.parse(recipeText)),
+  );
+  const findings = schema(document);
+  const parsed = parseRecipe(recipeText);
+  if (findings.length > 0 || parsed.recipe === undefined) {
+    const list = findings.length > 0 ? findings : parsed.findings;
+    throw new ProvError(`The recipe is invalid: ${renderFindings(list)}`, {
+      code: "RECIPE_INVALID",
+    });
+  }
+  return { recipe: parsed.recipe, recipeText, payloads: await readPayloads(mount) };
+}
+
+async function readPayloads(mount: string): Promise<Task["payloads"]> {
+  const found: { name: string; bytes: Uint8Array }[] = [];
+  for (const name of PAYLOADS) {
+    const file = Bun.file(join(mount, name));
+    if (await file.exists()) found.push({ name, bytes: await file.bytes() });
+  }
+  return found;
+}
