@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+
+/** Runs at most `limit` tasks at a time; the others wait in order. */
+export interface Gate {
+  run<T>(task: () => Promise<T>): Promise<T>;
+}
+
+export function createGate(limit: number): Gate {
+  let active = 0;
+  const waiting: (() => void)[] = [];
+  return {
+    async run(task) {
+      if (active >= limit) await new Promise<void>((resolve) => waiting.push(resolve));
+      else active++;
+      try {
+        return await task();
+      } finally {
+        const next = waiting.shift();
+        // The place is handed over, so that nobody slips in between.
+        if (next === undefined) active--;
+        else next();
+      }
+    },
+  };
+}
+
+/** Runs tasks of the same key one after the other. */
+export interface KeyedLock {
+  run<T>(key: string, task: () => Promise<T>): Promise<T>;
+}
+
+export function createKeyedLock(): KeyedLock {
+  const tails = new Map<string, Promise<unknown>>();
+  return {
+    async run(key, task) {
+      const result = (tails.get(key) ?? Promise.resolve()).then(task);
+      const tail = result.catch(() => undefined);
+      tails.set(key, tail);
+      try {
+        return await result;
+      } finally {
+        if (tails.get(key) === tail) tails.delete(key);
+      }
+    },
+  };
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * Keeps each repository's `oci-layout` and `index.json` saying what the catalog says, so that other
+ * tools can read the directory. Many pushes in a row cost one write. A repository that was not
+ * written before a crash is still marked in the catalog, and is written at the next start.
+ */
+import { join } from "node:path";
+import type { Log, Sleep } from "../base/deps.ts";
+import { seconds } from "../base/units.ts";
+import type { Catalog, ManifestRow } from "./catalog.ts";
+import { makeDirectory, writeWhole } from "./durable.ts";
+import { repositoryPath } from "./layout.ts";
+import { MEDIA_TYPE } from "./manifest.ts";
+
+const PAUSE = seconds(1);
+
+export interface LayoutWriter {
+  /** Something has changed; says nothing about when it is written. */
+  schedule(): void;
+  /** Writes what is left. */
+  close(): Promise<void>;
+}
+
+export function createLayoutWriter(deps: {
+  readonly root: string;
+  readonly catalog: Catalog;
+  readonly log: Log;
+  readonly sleep: Sleep;
+}): LayoutWriter {
+  const closing = new AbortController();
+  let pending: Promise<void> | undefined;
+  let flushing: Promise<void> = Promise.resolve();
+
+  async function flush(): Promise<void> {
+    for (const { name, stale } of deps.catalog.staleRepositories()) {
+      try {
+        await writeLayout(deps.root, name, deps.catalog);
+        deps.catalog.markWritten(name, stale);
+      } catch (error) {
+        deps.log.error({ repository: name, err: error }, "registry layout not written");
+      }
+    }
+  }
+
+  /** One after the other: an older index.json must not land on a newer one. */
+  function flushInTurn(): Promise<void> {
+    flushing = flushing.then(flush);
+    return flushing;
+  }
+
+  async function flushLater(): Promise<void> {
+    await deps.sleep(PAUSE, closing.signal).catch(() => undefined);
+    // What changes from here on waits for the next turn.
+    pending = undefined;
+    await flushInTurn();
+  }
+
+  return {
+    schedule() {
+      pending ??= flushLater();
+    },
+    async close() {
+      closing.abort();
+      await pending;
+      await flushInTurn();
+    },
+  };
+}
+
+async function writeLayout(root: string, repository: string, catalog: Catalog): Promise<void> {
+  const directory = repositoryPath(root, repository);
+  await makeDirectory(directory);
+  const marker = join(directory, "oci-layout");
+  if (!(await Bun.file(marker).exists())) {
+    await writeWhole(marker, '{"imageLayoutVersion":"1.0.0"}');
+  }
+  await writeWhole(join(directory, "index.json"), renderIndex(repository, catalog));
+}
+
+/** Tagged manifests carry their tag as `org.opencontainers.image.ref.name`; the rest stand bare. */
+function renderIndex(repository: string, catalog: Catalog): string {
+  const rows = new Map(catalog.manifests(repository).map((row) => [row.digest, row]));
+  const tags = catalog.tagRows(repository);
+  const tagged = tags.flatMap(({ tag, digest }) => {
+    const row = rows.get(digest);
+    return row === undefined ? [] : [describe(row, { "org.opencontainers.image.ref.name": tag })];
+  });
+  for (const { digest } of tags) rows.delete(digest);
+  const bare = [...rows.values()].map((row) => describe(row));
+  return JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPE.index,
+    manifests: [...tagged, ...bare],
+  });
+}
+
+function describe(row: ManifestRow, annotations?: Record<string, string>) {
+  return {
+    mediaType: row.mediaType,
+    digest: row.digest,
+    size: row.size,
+    ...(row.artifactType !== null && { artifactType: row.artifactType }),
+    ...(annotations && { annotations }),
+  };
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * Where things lie under the registry's root:
+ *
+ *     repos/<name>/{oci-layout,index.json,blobs/<alg>/<hex>}   an OCI image layout per repository
+ *     store/<alg>/<hh>/<hex>                                    every content once
+ *     uploads/<id>                                              what is being received
+ *     index.db                                                  the catalog
+ *
+ * A blob of a repository is a hard link to its content in the store, so that mounting is a link,
+ * equal content takes space once, and skopeo, oras and podman read each repository as it is.
+ */
+import { join } from "node:path";
+import { algorithmOf, type Digest, hexOf } from "./digest.ts";
+
+/** A repository `a/blobs` must not lie inside repository `a`'s own files. */
+const RESERVED_COMPONENTS = ["blobs", "index.json", "oci-layout"];
+
+/** Shown by {@link directoryOf} for a reserved component: no component may end in "_". */
+const ESCAPE = "_";
+
+function directoryOf(repository: string): string {
+  return repository
+    .split("/")
+    .map((part) => (RESERVED_COMPONENTS.includes(part) ? part + ESCAPE : part))
+    .join("/");
+}
+
+export function repositoryPath(root: string, repository: string): string {
+  return join(root, "repos", directoryOf(repository));
+}
+
+export function repositoryBlobPath(root: string, repository: string, digest: Digest): string {
+  return join(repositoryPath(root, repository), "blobs", algorithmOf(digest), hexOf(digest));
+}
+
+export function storePath(root: string, digest: Digest): string {
+  const hex = hexOf(digest);
+  return join(root, "store", algorithmOf(digest), hex.slice(0, 2), hex);
+}
+
+export function uploadPath(root: string, id: string): string {
+  return join(root, "uploads", id);
+}
+
+export function catalogPath(root: string): string {
+  return join(root, "index.db");
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { errnoOf } from "./durable.ts";
+
+/** Status of each error code: distribution-spec "Error Codes", and STORAGE_FULL of our own. */
+const STATUS = {
+  BLOB_UNKNOWN: 404,
+  BLOB_UPLOAD_INVALID: 400,
+  BLOB_UPLOAD_UNKNOWN: 404,
+  DENIED: 403,
+  DIGEST_INVALID: 400,
+  MANIFEST_BLOB_UNKNOWN: 404,
+  MANIFEST_INVALID: 400,
+  MANIFEST_UNKNOWN: 404,
+  NAME_INVALID: 400,
+  NAME_UNKNOWN: 404,
+  SIZE_INVALID: 400,
+  STORAGE_FULL: 507,
+  TAG_INVALID: 400,
+  UNAUTHORIZED: 401,
+  UNKNOWN: 500,
+  UNSUPPORTED: 405,
+} as const;
+
+/** A request that the registry answers with an error body. Never leaves the room. */
+export class OciError extends Error {
+  override readonly name = "OciError";
+  readonly code: keyof typeof STATUS;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly detail: unknown;
+
+  constructor(
+    message: string,
+    options: {
+      code: keyof typeof STATUS;
+      status?: number;
+      headers?: Record<string, string>;
+      detail?: unknown;
+      cause?: unknown;
+    },
+  ) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.code = options.code;
+    this.status = options.status ?? STATUS[options.code];
+    this.headers = options.headers ?? {};
+    this.detail = options.detail ?? null;
+  }
+
+  toResponse(): Response {
+    const { code, message, detail } = this;
+    return Response.json(
+      { errors: [{ code, message, detail }] },
+      { status: this.status, headers: this.headers },
+    );
+  }
+}
+
+export function storageFull(cause?: unknown): OciError {
+  return new OciError("the registry's disk is full", { code: "STORAGE_FULL", cause });
+}
+
+/** What a client is told of any error: a full disk by its name, and nothing of what is a bug. */
+export function toOciError(error: unknown): OciError {
+  if (error instanceof OciError) return error;
+  const errno = errnoOf(error);
+  if (errno === "ENOSPC" || errno === "EDQUOT") return storageFull(error);
+  return new OciError("internal error: see the registry's log", { code: "UNKNOWN", cause: error });
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import type { Clock, Log } from "../base/deps.ts";
+import type { BlobStorage } from "./blob-storage.ts";
+import type { Catalog, UploadRow } from "./catalog.ts";
+import type { Algorithm } from "./digest.ts";
+import type { Gate } from "./gate.ts";
+import { OciError } from "./oci-error.ts";
+
+export interface UploadDeps {
+  readonly storage: BlobStorage;
+  readonly catalog: Catalog;
+  readonly log: Log;
+  readonly now: Clock;
+  /** Bytes that uploads leave free on the disk. */
+  readonly reserveBytes: number;
+}
+
+export interface Body {
+  readonly stream: ReadableStream<Uint8Array> | null;
+  /** From Content-Length; null for a chunked body. */
+  readonly length: number | null;
+  /** The request's own. */
+  readonly signal: AbortSignal;
+}
+
+/** The uploads of this process. */
+export interface Uploading extends UploadDeps {
+  readonly sessions: Map<string, Session>;
+  /** Passed by each body that is read. */
+  readonly gate: Gate;
+}
+
+/** What is known of an upload in this process. */
+export interface Session {
+  readonly id: string;
+  readonly repository: string;
+  algorithm: Algorithm;
+  /** Bytes in the file. */
+  received: number;
+  /** Of exactly `received` bytes; undefined until it is made. */
+  hasher: Bun.CryptoHasher | undefined;
+  /** The request that is feeding it now. */
+  active: { readonly stop: AbortController; readonly settled: Promise<unknown> } | undefined;
+}
+
+/**
+ * The upload as this process knows it, or as the catalog and the disk remember it.
+ * @throws {OciError} `BLOB_UPLOAD_UNKNOWN`
+ */
+export async function findSession(
+  { storage, catalog, sessions }: Uploading,
+  repository: string,
+  id: string,
+): Promise<Session> {
+  const live = sessions.get(id);
+  if (live?.repository === repository) return live;
+  const row: UploadRow | undefined = catalog.upload(id);
+  const size = row?.repository === repository ? await storage.uploadSize(id) : undefined;
+  if (row === undefined || size === undefined) {
+    throw new OciError(`there is no upload ${id} in ${repository}`, {
+      code: "BLOB_UPLOAD_UNKNOWN",
+    });
+  }
+  // Two requests may have looked at the same time.
+  const again = sessions.get(id);
+  if (again !== undefined) return again;
+  const session: Session = {
+    id,
+    repository,
+    algorithm: row.algorithm,
+    // Behind this lies what a crash may have left half-written.
+    received: Math.min(row.received, size),
+    hasher: undefined,
+    active: undefined,
+  };
+  sessions.set(id, session);
+  return session;
+}
+
+/**
+ * A client that comes back after a dropped connection may be here before the old connection is
+ * known to be dead. It says where it goes on, so the old request is ended for it.
+ */
+export async function takeOver(session: Session, start: number | null): Promise<void> {
+  while (session.active !== undefined) {
+    if (start === null) {
+      throw new OciError("another request is feeding this upload", {
+        code: "BLOB_UPLOAD_INVALID",
+        status: 409,
+      });
+    }
+    session.active.stop.abort();
+    await session.active.settled;
+  }
+}
