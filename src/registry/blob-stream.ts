@@ -50,6 +50,7 @@ async function* verified(
   const hasher = new Bun.CryptoHasher(algorithmOf(blob.digest));
   let received = 0;
   for await (const chunk of resumed(source, blob, deps, signal)) {
+    signal.throwIfAborted();
     hasher.update(chunk);
     received += chunk.byteLength;
     deps.onProgress?.(received);

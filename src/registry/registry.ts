@@ -64,7 +64,10 @@ export interface Registry {
   tags(repository: string): Promise<readonly TagRow[]>;
   /** Gives up abandoned uploads. To be called now and then. */
   sweep(): Promise<void>;
-  /** Stops reading bodies, keeping what has come, and writes what is left to write. */
+  /**
+   * Stops reading bodies, keeping what has come, and writes what is left to write. Requests must
+   * have ended or be of no interest any more: stop the server first.
+   */
   close(): Promise<void>;
 }
 
@@ -79,6 +82,12 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   await uploads.recover();
   await uploads.sweep();
   if (catalog.staleRepositories().length > 0) layouts.schedule();
+  let closed: Promise<void> | undefined;
+  async function close(): Promise<void> {
+    await uploads.close();
+    await layouts.close();
+    catalog.close();
+  }
   return {
     handle: (request, access) => answer(request, access, parts),
     async resolve(repository, reference) {
@@ -89,10 +98,9 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
     repositories: () => Promise.resolve(catalog.repositories()),
     tags: (repository) => Promise.resolve(catalog.tagRows(repository)),
     sweep: () => uploads.sweep(),
-    async close() {
-      await uploads.close();
-      await layouts.close();
-      catalog.close();
+    close() {
+      closed ??= close();
+      return closed;
     },
   };
 }

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { describe, expect, test } from "bun:test";
+import { readdir } from "node:fs/promises";
+import { digestOf } from "../../src/registry/digest.ts";
+import { errorCode, noise, pushImage, type Served, serveRegistry, text } from "./served.ts";
+
+async function begin(served: Served, query = ""): Promise<string> {
+  const response = await served.ask("POST", `a/blobs/uploads/${query}`);
+  expect(response.status).toBe(202);
+  return (response.headers.get("location") ?? "").replace("/v2/", "");
+}
+
+async function rangeOf(served: Served, upload: string): Promise<string | null> {
+  const response = await served.ask("GET", upload);
+  expect(response.status).toBe(204);
+  return response.headers.get("range");
+}
+
+/** Sends a PATCH that stops before its end; resolves once the registry has what was sent. */
+async function sendPart(served: Served, upload: string, part: Uint8Array, total: string) {
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port: served.port,
+    socket: { data() {} },
+  });
+  socket.write(`PATCH /v2/${upload} HTTP/1.1\r\nHost: x\r\n${total}\r\n\r\n`);
+  let sent = 0;
+  while (sent < part.byteLength) {
+    sent += socket.write(part.subarray(sent));
+    socket.flush();
+    await Bun.sleep(1);
+  }
+  return socket;
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await Bun.sleep(2);
+}
+
+describe("R48: push", () => {
+  test("POST then PUT", async () => {
+    await using served = await serveRegistry();
+    const upload = await begin(served);
+    const bytes = noise(300_000);
+    const digest = digestOf(bytes);
+    const put = await served.ask("PUT", `${upload}?digest=${digest}`, { body: bytes });
+    expect(put.status).toBe(201);
+    expect(put.headers.get("location")).toBe(`/v2/a/blobs/${digest}`);
+    expect(digestOf(await (await served.ask("GET", `a/blobs/${digest}`)).bytes())).toBe(digest);
+    expect((await served.ask("GET", upload)).status).toBe(404);
+    expect(await readdir(`${served.root}/uploads`)).toEqual([]);
+  });
+
+  test.each(["", "?digest-algorithm=sha512"])("POST, PATCHes in order, PUT %s", async (query) => {
+    await using served = await serveRegistry();
+    const upload = await begin(served, query);
+    const bytes = noise(1_000_000);
+    const digest = digestOf(bytes, query === "" ? "sha256" : "sha512");
+    expect(await rangeOf(served, upload)).toBe("0-0");
+    for (const [from, to] of [
+      [0, 400_000],
+      [400_000, 900_000],
+    ] as const) {
+      const patch = await served.ask("PATCH", upload, {
+        body: bytes.slice(from, to),
+        headers: { "content-range": `${from}-${to - 1}` },
+      });
+      expect(patch.status).toBe(202);
+      expect(patch.headers.get("range")).toBe(`0-${to - 1}`);
+    }
+    expect(await rangeOf(served, upload)).toBe("0-899999");
+    const put = await served.ask("PUT", `${upload}?digest=${digest}`, {
+      body: bytes.slice(900_000),
+      headers: { "content-range": "900000-999999" },
+    });
+    expect(put.status).toBe(201);
+    expect((await served.ask("HEAD", `a/blobs/${digest}`)).headers.get("content-length")).toBe(
+      "1000000",
+    );
+  });
+
+  test("a chunked PATCH without lengths, and an algorithm told only at the end", async () => {
+    await using served = await serveRegistry();
+    const upload = await begin(served);
+    const bytes = noise(700_000);
+    const body = new ReadableStream({
+      start(controller) {
+        for (let i = 0; i < bytes.length; i += 70_000) {
+          controller.enqueue(bytes.slice(i, i + 70_000));
+        }
+        controller.close();
+      },
+    });
+    expect((await served.ask("PATCH", upload, { body })).status).toBe(202);
+    const digest = digestOf(bytes, "sha512");
+    expect((await served.ask("PUT", `${upload}?digest=${digest}`)).status).toBe(201);
+  });
+
+  test("out of order, unreadable and contradicting ranges are refused, and nothing is lost", async () => {
+    await using served = await serveRegistry();
+    const upload = await begin(served);
+    await served.ask("PATCH", upload, { body: "01234" });
+    const patch = (range: string) =>
+      served.ask("PATCH", upload, { body: "56789", headers: { "content-range": range } });
+    for (const range of ["0-4", "6-10", "nonsense"]) {
+      const response = await patch(range);
+      expect(response.status).toBe(416);
+      expect(response.headers.get("range")).toBe("0-4");
+      expect(response.headers.get("location")).toBe(`/v2/${upload}`);
+    }
+    expect(await errorCode(await patch("5-100"))).toBe("SIZE_INVALID");
+    const digest = digestOf("0123456789");
+    const early = await served.ask("PUT", `${upload}?digest=${digest}`, {
+      body: "56789",
+      headers: { "content-range": "7-11" },
+    });
+    expect(early.status).toBe(416);
+    expect((await patch("5-9")).status).toBe(202);
+    expect((await served.ask("PUT", `${upload}?digest=${digest}`)).status).toBe(201);
+  });
+
+  test("a digest that lies ends the upload and leaves nothing", async () => {
+    await using served = await serveRegistry();
+    const upload = await begin(served);
+    const wrong = digestOf("other");
+    const put = await served.ask("PUT", `${upload}?digest=${wrong}`, { body: "content" });
+    expect(put.status).toBe(400);
+    expect(await errorCode(put)).toBe("DIGEST_INVALID");
+    expect((await served.ask("HEAD", `a/blobs/${wrong}`)).status).toBe(404);
+    expect((await served.ask("GET", upload)).status).toBe(404);
+    expect(await readdir(`${served.root}/uploads`)).toEqual([]);
+    const whole = await served.ask("POST", `a/blobs/uploads/?digest=${wrong}`, { body: "x" });
+    expect(whole.status).toBe(400);
+    expect((await served.ask("PUT", `${await begin(served)}?digest=x`)).status).toBe(400);
+    expect((await served.ask("PUT", await begin(served))).status).toBe(400);
+  });
+
+  test("cancel", async () => {
+    await using served = await serveRegistry();
+    const upload = await begin(served);
+    await served.ask("PATCH", upload, { body: "x" });
+    expect((await served.ask("DELETE", upload)).status).toBe(204);
+    expect((await served.ask("GET", upload)).status).toBe(404);
+    expect((await served.ask("DELETE", upload)).status).toBe(404);
+    expect(await readdir(`${served.root}/uploads`)).toEqual([]);
+  });
+
+  test("an upload belongs to its repository", async () => {
+    await using served = await serveRegistry();
+    const upload = await begin(served);
+    expect((await served.ask("GET", upload.replace("a/", "b/"))).status).toBe(404);
+  });
+
+  test("a mount that cannot be is an upload", async () => {
+    await using served = await serveRegistry();
+    await begin(served, `?mount=${digestOf("nowhere")}&from=b`);
+    await begin(served, "?mount=nonsense&from=b");
+  });
+});
+
+describe("R49: uploads that break", () => {
+  for (const [kind, header] of [
+    ["with a length", "Content-Length: 4000000"],
+    ["in chunks", "Transfer-Encoding: chunked"],
+  ] as const) {
+    test(`a body ${kind} that is cut short is kept and resumed`, async () => {
+      await using served = await serveRegistry();
+      const upload = await begin(served);
+      const bytes = noise(4_000_000);
+      const digest = digestOf(bytes);
+      const part = bytes.subarray(0, 1_000_000);
+      const framed = kind === "in chunks" ? Buffer.concat([text("f4240\r\n"), part]) : part;
+      const socket = await sendPart(served, upload, framed, header);
+      await until(async () => (await rangeOf(served, upload)) !== "0-0");
+      socket.terminate();
+      let range = "";
+      // The registry has settled when it takes a chunk that begins where it says it is.
+      await until(async () => {
+        range = (await rangeOf(served, upload)) ?? "";
+        const start = Number(range.slice(2)) + 1;
+        const rest = await served.ask("PATCH", upload, {
+          body: bytes.slice(start),
+          headers: { "content-range": `${start}-${bytes.length - 1}` },
+        });
+        return rest.status === 202;
+      });
+      expect(Number(range.slice(2))).toBeLessThan(1_000_000);
+      expect((await served.ask("PUT", `${upload}?digest=${digest}`)).status).toBe(201);
+    });
+  }
+
+  test("a truncated body is never taken for a whole one", async () => {
+    await using served = await serveRegistry();
+    const digest = digestOf(noise(1000));
+    for (const header of ["Content-Length: 2000", "Transfer-Encoding: chunked"]) {
+      const upload = await begin(served);
+      const framed = header.startsWith("T")
+        ? Buffer.concat([text("7d0\r\n"), noise(1000)])
+        : noise(1000);
+      const put = `${upload}?digest=${digest}`;
+      const socket = await Bun.connect({
+        hostname: "127.0.0.1",
+        port: served.port,
+        socket: { data() {} },
+      });
+      socket.write(`PUT /v2/${put} HTTP/1.1\r\nHost: x\r\n${header}\r\n\r\n`);
+      socket.write(framed);
+      socket.flush();
+      await Bun.sleep(20);
+      socket.terminate();
+      await Bun.sleep(20);
+      expect((await served.ask("HEAD", `a/blobs/${digest}`)).status).toBe(404);
+    }
+  });
+
+  test("a client that comes back takes over from its own dead connection", async () => {
+    await using served = await serveRegistry();
+    const upload = await begin(served);
+    const bytes = noise(600_000);
+    const part = bytes.subarray(0, 300_000);
+    const stale = await sendPart(served, upload, part, "Content-Length: 600000");
+    await until(async () => (await rangeOf(served, upload)) !== "0-0");
+    // Without a position it could not know what it continues.
+    expect((await served.ask("PATCH", upload, { body: "x" })).status).toBe(409);
+    await until(async () => {
+      const start = Number((await rangeOf(served, upload))?.slice(2)) + 1;
+      const rest = await served.ask("PATCH", upload, {
+        body: bytes.slice(start),
+        headers: { "content-range": `${start}-599999` },
+      });
+      return rest.status === 202;
+    });
+    expect((await served.ask("PUT", `${upload}?digest=${digestOf(bytes)}`)).status).toBe(201);
+    stale.terminate();
+  });
+
+  test("after a crash what was acknowledged is there and the upload goes on", async () => {
+    const before = await serveRegistry();
+    const { digest } = await pushImage(before, "a", "v1", { layers: [noise(50_000)] });
+    const upload = await begin(before);
+    await before.ask("PATCH", upload, { body: "01234" });
+    await Bun.write(`${before.root}/uploads/left-behind`, "x");
+    await before.crash();
+    // A crash in the middle of a write leaves bytes that nobody vouches for.
+    const id = upload.split("/").at(-1);
+    await Bun.write(`${before.root}/uploads/${id}`, "01234torn");
+
+    await using after = await serveRegistry({ root: before.root });
+    expect((await after.ask("GET", `a/manifests/v1`)).headers.get("docker-content-digest")).toBe(
+      digest,
+    );
+    expect(await readdir(`${after.root}/uploads`)).toEqual([id ?? ""]);
+    expect(await rangeOf(after, upload)).toBe("0-4");
+    const whole = digestOf("0123456789");
+    const put = await after.ask("PUT", `${upload}?digest=${whole}`, {
+      body: "56789",
+      headers: { "content-range": "5-9" },
+    });
+    expect(put.status).toBe(201);
+    expect(await (await after.ask("GET", `a/blobs/${whole}`)).text()).toBe("0123456789");
+  });
+
+  test("abandoned uploads are given up after a day", async () => {
+    let now = 0;
+    await using served = await serveRegistry({ now: () => now });
+    const upload = await begin(served);
+    now = 23 * 3600_000;
+    await served.registry.sweep();
+    expect(await rangeOf(served, upload)).toBe("0-0");
+    now = 25 * 3600_000;
+    await served.registry.sweep();
+    expect((await served.ask("GET", upload)).status).toBe(404);
+  });
+
+  test("a disk without room is 507, and nothing stays", async () => {
+    await using served = await serveRegistry({ reserveBytes: Number.MAX_SAFE_INTEGER });
+    const response = await served.ask("POST", "a/blobs/uploads/");
+    expect(response.status).toBe(507);
+    expect(await errorCode(response)).toBe("STORAGE_FULL");
+    expect(await readdir(`${served.root}/uploads`)).toEqual([]);
+  });
+
+  test("forty uploads at once, equal and different, end well", async () => {
+    await using served = await serveRegistry();
+    const statuses = await Promise.all(
+      Array.from({ length: 40 }, async (_, i) => {
+        const bytes = noise(200_000, i % 8);
+        const query = `?digest=${digestOf(bytes)}`;
+        return (await served.ask("POST", `a/blobs/uploads/${query}`, { body: bytes })).status;
+      }),
+    );
+    expect(statuses).toEqual(Array(40).fill(201));
+    for (let i = 0; i < 8; i++) {
+      const digest = digestOf(noise(200_000, i));
+      expect(digestOf(await (await served.ask("GET", `a/blobs/${digest}`)).bytes())).toBe(digest);
+    }
+  });
+});
+
+test("the layout on disk says what the registry says", async () => {
+  const served = await serveRegistry();
+  const { digest } = await pushImage(served, "a/b", "v1");
+  const { digest: referrer } = await pushImage(served, "a/b", "gone", { subject: digest });
+  await served.ask("DELETE", "a/b/manifests/gone");
+  await served.crash();
+  await served.registry.close();
+  await using _ = served;
+  const directory = `${served.root}/repos/a/b`;
+  expect(await Bun.file(`${directory}/oci-layout`).json()).toEqual({ imageLayoutVersion: "1.0.0" });
+  const index = await Bun.file(`${directory}/index.json`).json();
+  expect(index.manifests).toMatchObject([
+    { digest, annotations: { "org.opencontainers.image.ref.name": "v1" } },
+    { digest: referrer },
+  ]);
+});
