@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /**
  * @module
- * The listener for BMCs: media and nothing else, over HTTP or HTTPS.
+ * The listener that BMCs read media from, over HTTP or HTTPS.
  *
  * It is a node:http server because that sends any body under the Content-Length it was given, to
  * HTTP/1.0 clients as well, and in bounded memory; Bun.serve cannot (see serve.ts). Being a listener of
@@ -10,11 +10,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Log } from "../base/deps.ts";
-import { answerMedia, type MediaSource } from "./answer.ts";
-import { spanChunks } from "./spans.ts";
 
 export interface MediaListenerOptions {
   /** 0 picks a free port. */
@@ -23,15 +20,12 @@ export interface MediaListenerOptions {
   readonly hostname?: string | undefined;
   /** PEM texts; plain HTTP when undefined. */
   readonly tls?: { readonly key: string; readonly cert: string } | undefined;
-  /** The medium at a URL's path, without its query; undefined is answered with 404. */
-  find(path: string): Medium | undefined | Promise<Medium | undefined>;
+  /**
+   * Answers a request, which comes without its body: nobody sends one to media. An answer with a body
+   * must say its Content-Length, as those of serveMedia() do.
+   */
+  fetch(request: Request): Response | Promise<Response>;
   readonly log: Log;
-}
-
-export interface Medium {
-  readonly source: MediaSource;
-  /** Told of each GET that is answered with content, before the first byte is sent. */
-  onContent?(bytes: number): void;
 }
 
 export interface MediaListener {
@@ -40,13 +34,14 @@ export interface MediaListener {
   close(): Promise<void>;
 }
 
+/** @throws what the system says when the address cannot be bound. */
 export async function listenMedia(options: MediaListenerOptions): Promise<MediaListener> {
-  const handle = (request: IncomingMessage, response: ServerResponse) => {
-    answer(request, response, options).catch((error: unknown) => {
+  const handle = (message: IncomingMessage, out: ServerResponse) => {
+    answer(message, out, options).catch((error: unknown) => {
       // A path holds the medium's secret, so it is not logged.
       options.log.warn({ err: error }, "a medium was not sent to its end");
-      if (response.headersSent) response.destroy();
-      else sendEmpty(response, 500);
+      if (out.headersSent) out.destroy();
+      else out.writeHead(500, { "content-length": "0" }).end();
     });
   };
   const server = options.tls ? createTlsServer(options.tls, handle) : createServer(handle);
@@ -65,33 +60,28 @@ export async function listenMedia(options: MediaListenerOptions): Promise<MediaL
 }
 
 async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: MediaListenerOptions,
+  message: IncomingMessage,
+  out: ServerResponse,
+  { fetch, tls }: MediaListenerOptions,
 ): Promise<void> {
-  const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-  const medium = await options.find(path);
-  if (medium === undefined) {
-    sendEmpty(response, 404);
-    return;
+  const response = await fetch(requestOf(message, tls === undefined ? "http" : "https"));
+  out.writeHead(response.status, headersOf(response));
+  if (response.body === null || message.method === "HEAD") out.end();
+  else await pipeline(response.body, out);
+}
+
+function requestOf(message: IncomingMessage, scheme: "http" | "https"): Request {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(message.headersDistinct)) {
+    for (const one of value ?? []) headers.append(name, one);
   }
-  const { status, headers, spans, contentBytes } = answerMedia(
-    { method: request.method ?? "GET", headers: { get: (name) => headerOf(request, name) } },
-    medium.source,
-  );
-  if (contentBytes > 0) medium.onContent?.(contentBytes);
-  response.writeHead(status, headers);
-  if (contentBytes === 0) response.end();
-  else await pipeline(Readable.from(spanChunks(spans)), response);
+  // Some BMCs send HTTP/1.0 without Host.
+  const url = new URL(message.url ?? "/", `${scheme}://${message.headers.host ?? "localhost"}`);
+  return new Request(url.href, { method: message.method ?? "GET", headers });
 }
 
-function sendEmpty(response: ServerResponse, status: number): void {
-  response.writeHead(status, { "content-length": "0" });
-  response.end();
-}
-
-/** Node joins what was sent twice, except for set-cookie, which no reader of media sends. */
-function headerOf(request: IncomingMessage, name: string): string | null {
-  const value = request.headers[name];
-  return typeof value === "string" ? value : null;
+function headersOf(response: Response): Record<string, string> {
+  const headers = Object.fromEntries(response.headers);
+  // Without a length node:http would send an empty answer in chunks.
+  return response.body === null ? { "content-length": "0", ...headers } : headers;
 }
