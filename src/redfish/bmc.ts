@@ -13,11 +13,12 @@ import { bootOnceFromCd, clearBootOverride } from "./boot.ts";
 import type { Capabilities, MediaSlot } from "./capabilities.ts";
 import { Connection, type ConnectionDeps } from "./connection.ts";
 import { type Discovery, discover } from "./discover.ts";
+import { ejectTrees } from "./eject.ts";
 import { openExchange } from "./exchange.ts";
+import { insertMedium } from "./insert.ts";
 import { type PowerState, readPowerState, setPower } from "./power.ts";
 import { Session } from "./session.ts";
 import { type BmcTls, trustingFetch } from "./tls.ts";
-import { ejectTrees, insertMedium } from "./virtual-media.ts";
 
 export interface BmcAddress {
   /** Service root without its path: `https://10.0.0.7`. */

@@ -31,6 +31,8 @@ export class Session {
   readonly #exchange: Exchange;
   readonly #log: Log;
   #headers: Promise<Headers> | undefined;
+  /** What `#headers` resolved to, so that several requests refused together renew it once. */
+  #current: Headers | undefined;
   #path: string | undefined;
   #refused: ProvError | undefined;
 
@@ -49,7 +51,8 @@ export class Session {
     if (this.#refused !== undefined) throw this.#refused;
     this.#headers ??= this.#open(signal);
     try {
-      return await this.#headers;
+      this.#current = await this.#headers;
+      return this.#current;
     } catch (error) {
       this.#headers = undefined;
       throw error;
@@ -64,11 +67,12 @@ export class Session {
    */
   async renew(rejected: Headers, signal: AbortSignal): Promise<Headers> {
     if ("authorization" in rejected) throw this.reject();
-    if ((await this.headers(signal)) === rejected) {
+    if (this.#current === rejected) {
+      this.#current = undefined;
       this.#headers = undefined;
       this.#path = undefined;
     }
-    return this.headers(signal);
+    return await this.headers(signal);
   }
 
   /** Remembers that the BMC refuses these credentials; returns what to throw. */

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { stringAt } from "../base/json.ts";
+import { seconds } from "../base/units.ts";
+import type { MediaSlot } from "./capabilities.ts";
+import type { Connection, ConnectionDeps, Resource } from "./connection.ts";
+import type { Quirks } from "./quirks.ts";
+
+export interface MediaContext {
+  readonly connection: Connection;
+  readonly deps: ConnectionDeps;
+  readonly quirks: Quirks;
+}
+
+/** Between two looks at a slot that is changing. */
+export const SLOT_POLL = seconds(2);
+
+/** A BMC that is still busy with the last change to a slot refuses the next for some seconds. */
+export const BUSY_TRIES = 5;
+export const BUSY_PAUSE = seconds(3);
+
+/** What a slot shows. */
+export interface Medium {
+  readonly resource: Resource;
+  /** Really there: some BMCs keep Inserted or Image of a medium that is long gone. */
+  readonly inserted: boolean;
+  readonly connected: boolean;
+  readonly image: string;
+}
+
+/** Reads what is in a slot. */
+export async function readMedium(connection: Connection, slot: MediaSlot): Promise<Medium> {
+  const resource = await connection.get(slot.path);
+  const { body } = resource;
+  const connected = stringAt(body, "ConnectedVia") !== "NotConnected";
+  return {
+    resource,
+    connected,
+    inserted: body.Inserted === true && connected,
+    image: stringAt(body, "Image") ?? "",
+  };
+}
+
+/** BMCs show the URL whole, without its host, or not at all; its path is unique to one insert. */
+export function shows(medium: Medium, url: string): boolean {
+  return medium.image === "" || medium.image.includes(new URL(url).pathname);
+}
+
+/** BMCs quote the image's URL in errors, and its path is a secret of the job. */
+export const secretOf = (image: string): string => URL.parse(image)?.pathname ?? image;
