@@ -2,7 +2,7 @@
 /**
  * @module
  * What the controller asks of its memory, in words of the domain. Asynchronous, so that a database
- * on another host can stand behind it; SQLite (`sqlite.ts`) is the only implementation.
+ * on another host can stand behind it; SQLite (`sqlite/`) is the only implementation.
  *
  * Every operation that changes a job's state writes the state and its events in one transaction.
  */
@@ -16,7 +16,24 @@ export interface Store {
   readonly servers: ServerStore;
   readonly users: UserStore;
   readonly media: MediaStore;
+  /** Removes what is older than the site wants to keep. Only complete jobs grow old. */
+  prune(retention: Retention, now: number): Promise<Pruned>;
+  /** Wakes everyone who waits for a change. Nothing may be asked afterwards. */
   close(): Promise<void>;
+}
+
+/** How long something stays after its job's last change. */
+export interface Retention {
+  /** Recipe, envelope, token and media URLs. Without them a job can be read and not be retried. */
+  readonly secrets: Millis;
+  /** The job itself, with its events. */
+  readonly jobs: Millis;
+}
+
+/** Numbers of jobs. */
+export interface Pruned {
+  readonly secrets: number;
+  readonly jobs: number;
 }
 
 /** Proof of holding a job. A worker whose fence is no longer the row's can write nothing more. */
@@ -24,6 +41,13 @@ export interface Lease {
   readonly jobId: string;
   readonly owner: string;
   readonly fence: number;
+}
+
+export interface Idempotency {
+  /** Unique over all jobs that are kept: callers put the user's name in front. */
+  readonly key: string;
+  /** SHA-256 of the request body. */
+  readonly bodyHash: string;
 }
 
 export interface NewJob {
@@ -34,10 +58,7 @@ export interface NewJob {
   readonly recipeText: string;
   /** The job's own secret. Sealed at rest; looked up by its SHA-256. */
   readonly token: string;
-  readonly idempotency: {
-    readonly key: string /** SHA-256 of the request body. */;
-    readonly bodyHash: string;
-  } | null;
+  readonly idempotency: Idempotency | null;
 }
 
 export type CreatedJob =
@@ -78,24 +99,31 @@ export interface Advance {
   readonly failedStep?: string;
   readonly error?: string;
   readonly bmcTouched?: true;
+  /** Of the report behind the transition, remembered with it: see {@link JobStore.recordDelivery}. */
+  readonly deliveryId?: string;
 }
 
 export interface JobStore {
+  /** @throws {ProvError} `NOT_FOUND` when there is no such server. */
   create(job: NewJob, now: number): Promise<CreatedJob>;
   get(id: string): Promise<Job | undefined>;
   /** The job of this server that is not complete. */
   activeFor(serial: string): Promise<Job | undefined>;
   /** Newest first. @throws {ProvError} `USAGE` for a cursor that is not ours. */
   list(filter: JobFilter): Promise<Page<Job>>;
+  /** Undefined as well when its retention is over. */
   payload(id: string): Promise<JobPayload | undefined>;
   /** The job this token belongs to, by the token's SHA-256; complete jobs included. */
   byToken(token: string): Promise<Job | undefined>;
-  /** Written once, before the first media URL is given out. @throws {ProvError} `LEASE_LOST` */
+  /**
+   * Written once, before the first media URL is given out.
+   * @throws {ProvError} `LEASE_LOST`; `CONFLICT` when the job has another one.
+   */
   setEnvelope(lease: Lease, envelopeText: string): Promise<void>;
 
   /**
-   * Takes the oldest job that is queued or whose lease ran out, in one statement. A queued one becomes
-   * provisioning/media; a taken-over one keeps its phase. The fence grows.
+   * Takes the oldest job that is queued or whose lease ran out or was released, and notes it in the
+   * job's events. A queued one becomes provisioning/media; a taken-over one keeps its phase. The fence grows.
    */
   claim(owner: string, now: number, ttl: Millis): Promise<{ job: Job; lease: Lease } | undefined>;
   /** False when the lease is lost: stop at once. */
@@ -120,23 +148,36 @@ export interface JobStore {
     now: number,
   ): Promise<Job | undefined>;
 
-  /** Adds events without changing state. */
+  /** Adds events without changing state. @throws {ProvError} `NOT_FOUND` */
   note(id: string, events: readonly NewJobEvent[], now: number): Promise<void>;
   setProgress(id: string, progress: JobProgress | null): Promise<void>;
   /** Sets `checkedInAt` if it is not set. @returns true when it was not. */
   checkIn(id: string, now: number): Promise<boolean>;
-  /** Remembers a report's delivery id. @returns false when it was known. */
+  /**
+   * Remembers the delivery id of a report that moves nothing. One that moves the job comes with its
+   * transition, so that a crash in between cannot make a report known that never counted.
+   * @returns false when it was known.
+   */
   recordDelivery(id: string, deliveryId: string, now: number): Promise<boolean>;
+  isKnownDelivery(id: string, deliveryId: string): Promise<boolean>;
 
   /** Events with `seq` above `after`, oldest first. */
   events(id: string, after: number, limit: number): Promise<readonly JobEvent[]>;
-  /** Resolves when the job's row or events have changed since the call, or when `signal` aborts. */
+  /**
+   * Resolves when this process has changed the job, its events or its media's first GET since the call,
+   * or when `signal` aborts. Call it before reading, and look from time to time all the same when
+   * several processes share the store.
+   */
   changed(id: string, signal: AbortSignal): Promise<void>;
-  /** Resolves when there may be something to claim, or when `signal` aborts. */
+  /**
+   * Resolves when this process has made something to claim, or when `signal` aborts. A lease that runs
+   * out is not announced.
+   */
   claimable(signal: AbortSignal): Promise<void>;
 }
 
 export interface ServerStore {
+  /** What `probe` learned is kept unless the BMC is another one. */
   put(
     server: Omit<Server, "createdAt" | "updatedAt" | "capabilities">,
     now: number,
@@ -159,8 +200,9 @@ export interface User {
 
 export interface UserStore {
   count(): Promise<number>;
-  /** @throws {ProvError} `CONFLICT` when the name is taken. */
+  /** @throws {ProvError} `CONFLICT` when the name is taken, `USAGE` for an empty name or password. */
   add(name: string, role: Role, password: string, now: number): Promise<void>;
+  /** @returns false when there is no such user. @throws {ProvError} `USAGE` for an empty password. */
   setPassword(name: string, password: string, now: number): Promise<boolean>;
   remove(name: string): Promise<boolean>;
   list(): Promise<readonly User[]>;
@@ -179,7 +221,7 @@ export interface MediaToken {
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly revokedAt: number | null;
-  /** GETs that were answered with content, and when the first and the last came. */
+  /** GETs that were answered with content, and when the first and the last came. A crash may lose the last second of them. */
   readonly gets: number;
   readonly firstGetAt: number | null;
   readonly lastGetAt: number | null;
