@@ -71,7 +71,10 @@ const TWO_SLOT: Personality = {
   refusesVainReset: false,
 };
 
-/** Sources: facts of the Redfish field guide that the redfish room's quirks are written from. */
+/**
+ * Two of our own, then one row per make, each with the oddity that most often breaks clients of it.
+ * Slots that take USB images are CD drives on a QEMU machine: the same bytes, by another device.
+ */
 export const PERSONALITIES = {
   "two-slot": TWO_SLOT,
   "one-slot": {
@@ -139,6 +142,7 @@ export const PERSONALITIES = {
     mediaUnder: "Managers",
     slots: [cd("CD1")],
     mediaTasks: true,
+    insertRefuses: ["Inserted", "WriteProtected"],
     keepsImage: true,
     insertedAfterMs: 300,
     cdTarget: "UsbCd",
