@@ -2,7 +2,7 @@
 
 export const MEDIA_KINDS = ["CD", "DVD", "USBStick", "Floppy"] as const;
 /** `MediaTypes` of a VirtualMedia resource (DSP2046). */
-export type MediaKind = (typeof MEDIA_KINDS)[number];
+type MediaKind = (typeof MEDIA_KINDS)[number];
 
 /** A virtual drive that takes an image by URL. Paths are on the BMC. */
 export interface MediaSlot {

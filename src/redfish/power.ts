@@ -12,7 +12,7 @@ import { parameterValues } from "./slots.ts";
 const POWER_STATES = ["On", "Off", "PoweringOn", "PoweringOff", "Paused"] as const;
 export type PowerState = (typeof POWER_STATES)[number] | "Unknown";
 
-export const POWER_TIMEOUT = minutes(5);
+const POWER_TIMEOUT = minutes(5);
 
 const POLL = seconds(2);
 

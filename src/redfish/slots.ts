@@ -48,7 +48,7 @@ export async function readSlots(
   return { ofSystem: bootFirst(ofSystem), ofManagers: bootFirst(ofManagers), looked };
 }
 
-/** Firmware that boots from one slot only boots from the lowest: iDRAC10 from "1". */
+/** Firmware that boots from one slot only takes the lowest: iDRAC10 that with Id 1. */
 const bootFirst = (slots: readonly MediaSlot[]): readonly MediaSlot[] =>
   slots.toSorted(
     (a, b) =>

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeError, ProvError } from "../../src/base/errors.ts";
+import { millis } from "../../src/base/units.ts";
 import { openBmc } from "../../src/redfish/bmc.ts";
 import { type BmcTls, readFingerprint } from "../../src/redfish/tls.ts";
 import { FakeBmc, PASSWORD, SERIAL, USER } from "./fake-bmc.ts";
@@ -107,6 +108,17 @@ test("R27: another certificate than the pinned one raises an alarm before anythi
     `Cannot trust the BMC at ${url}: it shows another certificate than the pinned one (SHA-256 ${fingerprint.replaceAll(":", "").toLowerCase()})`,
   );
   expect(fake.seen).toEqual([]);
+});
+
+test("a pinned BMC that accepts and says nothing is left after the request's timeout", async () => {
+  fake = new FakeBmc(personality("Supermicro"), () => 0);
+  fake.fault = () => "hang";
+  const { deps } = setUp();
+  const bmc = openBmc(
+    { url, username: USER, password: PASSWORD, tls: { mode: "pinned", fingerprint } },
+    { ...deps, requestTimeout: millis(50) },
+  );
+  expect(await bmc.probe(SERIAL).catch((e) => e)).toMatchObject({ code: "BMC_UNREACHABLE" });
 });
 
 test("R27: insecure is possible when asked for, and records the certificate", async () => {
