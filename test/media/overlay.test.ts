@@ -56,6 +56,27 @@ test("R20 bytes of any range are those of a real splice", async () => {
   );
 });
 
+test.each([
+  { start: 0, end: 10, spans: ["0-2", "ab", "4-6", "cd", "8-10"] },
+  { start: 2, end: 4, spans: ["ab"] },
+  { start: 4, end: 6, spans: ["4-6"] },
+  { start: 3, end: 7, spans: ["b", "4-6", "c"] },
+  { start: 5, end: 5, spans: [] },
+])("overlaySpans() of [$start, $end) has no empty part", async ({ start, end, spans }) => {
+  using dir = scratch();
+  const path = join(dir.path, "base");
+  await Bun.write(path, "0123456789");
+  const image = overlay(statBase(path), [
+    { offset: 2, bytes: Buffer.from("ab") },
+    { offset: 6, bytes: Buffer.from("cd") },
+    { offset: 9, bytes: Buffer.alloc(0) },
+  ]);
+  const parts = overlaySpans(image, start, end).map((span) =>
+    span.kind === "file" ? `${span.start}-${span.end}` : Buffer.from(span.bytes).toString(),
+  );
+  expect(parts).toEqual(spans);
+});
+
 test("readOverlay() ends where the image ends", async () => {
   using dir = scratch();
   const path = join(dir.path, "base");

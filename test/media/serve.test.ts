@@ -217,6 +217,17 @@ test("R18 GETs that are answered with content are counted, and no other request"
   expect(contents).toEqual([2048, SIZE]);
 });
 
+test("R18 If-Range goes by the date too, when there is one", async () => {
+  const endpoint = "listenMedia http";
+  const { headers } = await ask(endpoint, { method: "HEAD", path: "/overlay" });
+  const date = headers.get("last-modified") ?? "";
+  const range = "bytes=5-9";
+  const same = await ask(endpoint, { path: "/overlay", headers: { range, "if-range": date } });
+  expect(same.status).toBe(206);
+  const older = { range, "if-range": "Thu, 01 Jan 1970 00:00:00 GMT" };
+  expect((await ask(endpoint, { path: "/overlay", headers: older })).status).toBe(200);
+});
+
 test("R18 the ETag of an overlay changes with its patches and its base", async () => {
   using own = scratch();
   const path = join(own.path, "base");
