@@ -21,9 +21,9 @@ const INITIAL = fractionBits(Math.sqrt, 8);
 
 const rotate = (x: number, n: number): number => (x >>> n) | (x << (32 - n));
 
-/** Lower-case hex of the SHA-256 of a text's UTF-8. */
-export function sha256Hex(text: string): string {
-  const message = new TextEncoder().encode(text);
+/** Lower-case hex of the SHA-256 of bytes, or of a text's UTF-8. */
+export function sha256Hex(data: string | Uint8Array): string {
+  const message = typeof data === "string" ? new TextEncoder().encode(data) : data;
   const padded = new Uint8Array(Math.ceil((message.length + 9) / 64) * 64);
   padded.set(message);
   padded[message.length] = 0x80;

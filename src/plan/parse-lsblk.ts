@@ -9,17 +9,21 @@ export const LSBLK_COLUMNS = "PATH,TYPE,SIZE,LOG-SEC,RO,MODEL,SERIAL,MOUNTPOINTS
 export type ListedDisk = Omit<Disk, "symlinks" | "signature" | "table">;
 
 /**
- * Reads the JSON of lsblk(8). The top level of its tree are the whole devices; whatever hangs below,
- * partitions aside, holds them open.
+ * Reads the JSON of lsblk(8), a tree: whatever hangs below a device, partitions aside, holds it open, and
+ * is a whole device of its own. A RAID array hangs below each of its members and is listed once.
  *
  * @throws {SyntaxError} when it is not lsblk's JSON.
  */
 export function parseLsblk(text: string): ListedDisk[] {
-  const devices = arrayAt(JSON.parse(text), "blockdevices");
-  return devices.map((device) => {
+  const top = arrayAt(JSON.parse(text), "blockdevices");
+  const disks = new Map<string, ListedDisk>();
+  for (const device of top.flatMap((d) => [d, ...descendants(d)])) {
     if (!isObject(device)) throw new SyntaxError("lsblk lists something that is no device");
-    return diskFrom(device);
-  });
+    if (stringAt(device, "type") === "part") continue;
+    const disk = diskFrom(device);
+    if (!disks.has(disk.path)) disks.set(disk.path, disk);
+  }
+  return [...disks.values()];
 }
 
 function diskFrom(device: JsonObject): ListedDisk {

@@ -53,3 +53,8 @@ export const MOST_BYTES = 1024 ** 5;
 export function configDriveCapacity(bytes: number): number {
   return bytes - bytes / 64 - 64 * KIB;
 }
+
+/** The other way round: how large a config drive has to be for so many bytes of user data. */
+export function configDriveBytes(userData: number): number {
+  return Math.ceil(((userData + 64 * KIB) * 64) / 63);
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { seconds } from "../../base/units.ts";
+import type { Action } from "../../plan/action.ts";
+import type { BootEntries, BootEntry } from "../../plan/facts.ts";
+import type { Loader } from "./loader.ts";
+import { type LinuxTarget, run } from "./target.ts";
+
+const TIMEOUT = seconds(60);
+
+/** An entry that starts from our EFI system partition: the device path names the partition's GUID. */
+const isOurs = (entry: BootEntry, target: LinuxTarget): boolean =>
+  entry.devicePath.toLowerCase().includes(target.esp.guid);
+
+export function hasOwnEntry(boot: BootEntries, target: LinuxTarget): boolean {
+  return boot.entries.some((entry) => entry.active && isOurs(entry, target));
+}
+
+/**
+ * Leaves one boot entry of ours, first in the order: entries of earlier installations, known by our
+ * partition or by the same label, would pile up in a small memory.
+ */
+export function bootEntryActions(boot: BootEntries, target: LinuxTarget, loader: Loader): Action[] {
+  const stale = boot.entries.filter((e) => isOurs(e, target) || e.label === loader.label);
+  return [
+    ...stale.map((entry) =>
+      run(
+        `remove the old boot entry "${entry.label}"`,
+        ["efibootmgr", "--quiet", "--bootnum", entry.number, "--delete-bootnum"],
+        TIMEOUT,
+      ),
+    ),
+    run(
+      `make the boot entry "${loader.label}", first in order`,
+      [
+        "efibootmgr",
+        "--quiet",
+        "--create",
+        "--disk",
+        target.disk.path,
+        "--part",
+        String(target.esp.number),
+        "--label",
+        loader.label,
+        "--loader",
+        loader.path,
+      ],
+      TIMEOUT,
+    ),
+  ];
+}
