@@ -61,7 +61,7 @@ test.each([
   { start: 2, end: 4, spans: ["ab"] },
   { start: 4, end: 6, spans: ["4-6"] },
   { start: 3, end: 7, spans: ["b", "4-6", "c"] },
-  { start: 5, end: 5, spans: [] },
+  { start: 5, end: 5, spans: [] as string[] },
 ])("overlaySpans() of [$start, $end) has no empty part", async ({ start, end, spans }) => {
   using dir = scratch();
   const path = join(dir.path, "base");
