@@ -14,7 +14,7 @@ export interface Prefix {
   readonly length: number;
 }
 
-export const bitsOf = (family: Ip["family"]): number => (family === 4 ? 32 : 128);
+const bitsOf = (family: Ip["family"]): number => (family === 4 ? 32 : 128);
 
 /** An IPv4 or IPv6 address in its usual text form, without zone: `192.0.2.1`, `2001:db8::1`. */
 export function parseIp(text: string): Ip | undefined {

@@ -27,13 +27,13 @@ interface Addressing {
   readonly routes?: readonly Route[];
 }
 
-export interface EthernetInterface extends Addressing {
+interface EthernetInterface extends Addressing {
   readonly type: "ethernet";
   /** Lower case with colons. NICs are only ever matched by MAC. */
   readonly mac: string;
 }
 
-export interface BondInterface extends Addressing {
+interface BondInterface extends Addressing {
   readonly type: "bond";
   /** MACs of the member NICs. */
   readonly members: readonly string[];

@@ -43,7 +43,7 @@ export interface Lease {
   readonly fence: number;
 }
 
-export interface Idempotency {
+interface Idempotency {
   /** Unique over all jobs that are kept: callers put the user's name in front. */
   readonly key: string;
   /** SHA-256 of the request body. */

@@ -61,7 +61,7 @@ test.each([
   { start: 2, end: 4, spans: ["ab"] },
   { start: 4, end: 6, spans: ["4-6"] },
   { start: 3, end: 7, spans: ["b", "4-6", "c"] },
-  { start: 5, end: 5, spans: [] as string[] },
+  { start: 5, end: 5, spans: [] },
 ])("overlaySpans() of [$start, $end) has no empty part", async ({ start, end, spans }) => {
   using dir = scratch();
   const path = join(dir.path, "base");
@@ -74,7 +74,7 @@ test.each([
   const parts = overlaySpans(image, start, end).map((span) =>
     span.kind === "file" ? `${span.start}-${span.end}` : Buffer.from(span.bytes).toString(),
   );
-  expect(parts).toEqual(spans);
+  expect(parts).toEqual([...spans]);
 });
 
 test("readOverlay() ends where the image ends", async () => {

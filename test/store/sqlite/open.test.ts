@@ -163,7 +163,7 @@ test("two processes claim 200 jobs, none of them twice (R3, R8)", async () => {
     await store.servers.put(server(`SN${n}`), 1);
     await store.jobs.create(newJob(`j${n}`, `SN${n}`), n);
   }
-  const script = join(import.meta.dir, "..", "claim-all.ts");
+  const script = Bun.fileURLToPath(import.meta.resolve("../claim-all.ts"));
   const workers = ["w1", "w2"].map((owner) => {
     const child = Bun.spawn([process.execPath, script, path, keyFile, owner], { stdin: "pipe" });
     return { child, reader: child.stdout.pipeThrough(new TextDecoderStream()).getReader() };
