@@ -2,7 +2,11 @@
 import { afterEach, expect, test } from "bun:test";
 import { realSleep, silentLog } from "../../src/base/deps.ts";
 import { type BmcServer, startSimulatedServer } from "../../src/lab/lab.ts";
-import type { SimulatedAgent } from "../../src/lab/machine/simulated-machine.ts";
+import {
+  createSimulatedMachine,
+  type SimulatedAgent,
+} from "../../src/lab/machine/simulated-machine.ts";
+import { buildIso } from "../../src/media/iso9660.ts";
 
 const BOOT = new Uint8Array(200_000).fill(1);
 const TASK = new Uint8Array(5000).fill(2);
@@ -78,6 +82,27 @@ test("a simulated server reads its media, hands the task to the agent, and then 
   expect(tasks).toEqual([TASK]);
   expect(media.gets).toEqual(["boot.iso bytes=0-65535", "task.iso bytes=0-4999"]);
   expect(server.fingerprint).toMatch(/^[0-9a-f]{64}$/);
+});
+
+test("with one drive the task is a file inside the boot medium", async () => {
+  const iso = buildIso({
+    volumeId: "PROV_MAINT",
+    files: [{ name: "task.img", bytes: TASK }],
+    epoch: 0,
+  });
+  const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+  const machine = createSimulatedMachine(1, {
+    fetch: (_url, init) => {
+      const range = new Headers(init?.headers).get("range") ?? "";
+      const [start, end] = range.replace("bytes=", "").split("-").map(Number);
+      return Promise.resolve(new Response(iso.slice(start, Number(end) + 1), { status: 206 }));
+    },
+    log: silentLog,
+    agent: (task) => Promise.resolve(resolve(task)),
+  });
+  await machine.insert(0, { url: "http://192.0.2.1/m/tok/combined.iso", size: iso.length });
+  await machine.powerOn(() => ({ drive: 0 }));
+  expect(await promise).toEqual(TASK);
 });
 
 test("pulling the plug aborts the agent", async () => {

@@ -57,6 +57,7 @@ function addSlotRoutes(app: Hono, path: string, { bmc, slot }: SlotOfBmc): void 
   const etag = () => `W/"${slot.version}"`;
   app.get(path, (c) => {
     c.header("ETag", etag());
+    c.header("Allow", bmc.personality.insertBy === "patch" ? "GET, HEAD, PATCH" : "GET, HEAD");
     return c.json({ ...renderSlot(path, { bmc, slot }), "@odata.etag": etag() });
   });
   if (bmc.personality.insertBy === "patch") {

@@ -12,6 +12,8 @@ export interface Personality {
   readonly firmware: string;
   readonly systemId: string;
   readonly managerId: string;
+  /** Where the DMI product serial is: a Dell shows its service tag as SKU, and its board's serial. */
+  readonly serialIn: "SerialNumber" | "SKU";
   /** Under which resource the virtual media are found. */
   readonly mediaUnder: "Systems" | "Managers";
   readonly slots: readonly SlotModel[];
@@ -52,6 +54,7 @@ const TWO_SLOT: Personality = {
   firmware: "2.0.0",
   systemId: "1",
   managerId: "1",
+  serialIn: "SerialNumber",
   mediaUnder: "Systems",
   slots: [cd("1"), cd("2")],
   oneAtATime: false,
@@ -91,6 +94,7 @@ export const PERSONALITIES = {
     firmware: "5.10.50.00",
     systemId: "System.Embedded.1",
     managerId: "iDRAC.Embedded.1",
+    serialIn: "SKU",
     mediaUnder: "Managers",
     slots: [usb("RemovableDisk"), cd("CD")],
     oneAtATime: true,
@@ -103,6 +107,7 @@ export const PERSONALITIES = {
     firmware: "7.10.30.00",
     systemId: "System.Embedded.1",
     managerId: "iDRAC.Embedded.1",
+    serialIn: "SKU",
     refusesVainReset: true,
   },
   idrac10: {
@@ -112,6 +117,7 @@ export const PERSONALITIES = {
     firmware: "1.20.25.00",
     systemId: "System.Embedded.1",
     managerId: "iDRAC.Embedded.1",
+    serialIn: "SKU",
     bootsLowestSlotOnly: true,
     refusesVainReset: true,
   },

@@ -53,7 +53,9 @@ function renderSystem(bmc: BmcContext): Record<string, unknown> {
     SystemType: "Physical",
     Manufacturer: personality.manufacturer,
     Model: personality.model,
-    SerialNumber: bmc.serial,
+    ...(personality.serialIn === "SKU"
+      ? { SKU: bmc.serial, SerialNumber: `BOARD-${bmc.serial}` }
+      : { SKU: "", SerialNumber: bmc.serial }),
     PowerState: bmc.machine.power(),
     Status: { State: "Enabled", Health: "OK" },
     Boot: { ...bmc.boot, ...Object.fromEntries(allowed) },

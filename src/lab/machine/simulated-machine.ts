@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Fetch, Log } from "../../base/deps.ts";
 import { ProvError } from "../../base/errors.ts";
+import { findExtent } from "../../media/iso-reader.ts";
 import type { ReadRange } from "./block-cache.ts";
-import { findIsoFile } from "./iso-file.ts";
 import type { BootChoice, Machine, Medium } from "./machine.ts";
 
 /**
@@ -31,7 +31,10 @@ export interface SimulatedMachineDeps {
 const BOOT_READ = 64 * 1024;
 
 /** Where the maintenance ISO keeps room for the task of a server with one drive. */
-const TASK_FILE = "TASK.IMG";
+const TASK_FILE = "/task.img";
+
+/** Where its directory is: image writers put the directories first. */
+const HEAD = 1024 * 1024;
 
 /** A machine without QEMU: it reads its media, then calls the agent. Takes no time of its own. */
 export function createSimulatedMachine(drives: number, deps: SimulatedMachineDeps): Machine {
@@ -69,7 +72,8 @@ export function createSimulatedMachine(drives: number, deps: SimulatedMachineDep
     const read = reader(medium, host.signal, deps.fetch);
     await read(0, Math.min(BOOT_READ, medium.size));
     const other = [...media.values()].find((m) => m !== medium);
-    const task = other === undefined ? await embeddedTask(read) : await whole(other, host.signal);
+    const task =
+      other === undefined ? await embeddedTask(read, medium.size) : await whole(other, host.signal);
     await deps.agent(task, host);
   }
 
@@ -97,14 +101,11 @@ export function createSimulatedMachine(drives: number, deps: SimulatedMachineDep
   };
 }
 
-async function embeddedTask(read: ReadRange): Promise<Uint8Array> {
-  const extent = await findIsoFile(read, TASK_FILE);
-  if (extent === undefined) {
-    throw new ProvError(`Cannot find the task: one medium is inserted and has no ${TASK_FILE}`, {
-      code: "MEDIA_INVALID",
-    });
-  }
-  return read(extent.offset, extent.offset + extent.size);
+/** @throws {ProvError} `MEDIA_INVALID` when a lone medium has no task inside. */
+async function embeddedTask(read: ReadRange, size: number): Promise<Uint8Array> {
+  const head = await read(0, Math.min(HEAD, size));
+  const { offset, size: length } = findExtent((at, n) => head.subarray(at, at + n), TASK_FILE);
+  return read(offset, offset + length);
 }
 
 function reader(medium: Medium, signal: AbortSignal, fetch: Fetch): ReadRange {
