@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { Hono } from "hono";
+import { getPath } from "hono/utils/url";
+import { aboutRoutes } from "./api/about.ts";
+import { artifactRoutes } from "./api/artifacts.ts";
+import type { Api } from "./api/context.ts";
+import { errorResponse } from "./api/errors.ts";
+import { jobRoutes } from "./api/jobs.ts";
+import { signedMediaRoutes, tokenMediaRoutes } from "./api/media.ts";
+import { planRoutes } from "./api/plan.ts";
+import { progressRoutes } from "./api/progress.ts";
+import { serverRoutes } from "./api/servers.ts";
+import { statusWebhookRoutes } from "./api/status-webhook.ts";
+import { answerError, refusePlainHttp, requestLog, securityHeaders } from "./api/transport.ts";
+import { userRoutes } from "./api/users.ts";
+import { createAuthenticator } from "./auth/authenticator.ts";
+import { createLoginLimit } from "./auth/login-limit.ts";
+import { identify, requireUser } from "./auth/middleware.ts";
+import { registryAccess } from "./auth/registry-access.ts";
+import type { KeyedLock } from "./bmc-lock.ts";
+import { type ControllerConfig, isHttpMediaOnly } from "./config.ts";
+import { createTaskIsos } from "./media/task-iso.ts";
+import type { Metrics } from "./metrics.ts";
+import type { ControllerDeps } from "./ports.ts";
+
+export interface AppParts {
+  readonly config: ControllerConfig;
+  readonly deps: ControllerDeps;
+  readonly metrics: Metrics;
+  readonly bmcLock: KeyedLock;
+  readonly areWorkersAlive: () => boolean;
+}
+
+/** All routes of the controller, in the order they are tried. */
+export function createApp(parts: AppParts): Hono<Api> {
+  const { config, deps, metrics, bmcLock } = parts;
+  const authenticator = createAuthenticator(deps.store, deps.now);
+  const agentLimit = createLoginLimit(deps.now);
+  const taskIsos = createTaskIsos(deps.store);
+  const mediaParts = { config, deps, metrics, taskIsos };
+
+  const app = new Hono<Api>({ getPath: pathOf });
+  app.onError((error) => answerError(error, deps));
+  app.notFound(() => errorResponse("not_found", "There is nothing at this path"));
+  app.use(securityHeaders(), requestLog(metrics, deps));
+  if (isHttpMediaOnly(config)) app.use(refusePlainHttp());
+
+  app.route("/m", tokenMediaRoutes(mediaParts));
+  app.route("/media", signedMediaRoutes(mediaParts));
+  app.route("/", aboutRoutes(parts.areWorkersAlive, metrics, deps));
+
+  // The agent shows its job's secret, which is no user's password: before the login.
+  app.route("/api/v1/status-webhook", statusWebhookRoutes(agentLimit, metrics, deps));
+  app.route("/api/v1/jobs", progressRoutes(agentLimit, deps));
+
+  app.use("/api/v1/*", requireUser(authenticator));
+  app.route("/api/v1/jobs", jobRoutes(config, taskIsos, deps));
+  app.route("/api/v1/servers", serverRoutes(bmcLock, deps));
+  app.route("/api/v1/plan", planRoutes(config, deps));
+  app.route("/api/v1/users", userRoutes(authenticator, deps));
+  app.route("/api/v1/artifacts", artifactRoutes(deps));
+
+  app.use("/v2/*", identify(authenticator));
+  app.all("/v2/*", async (c) => {
+    const request = { method: c.req.method, path: c.req.path };
+    const access = await registryAccess(c.get("identity"), request, config.anonymousPull, deps);
+    return await deps.registry.handle(c.req.raw, access);
+  });
+  return app;
+}
+
+/** An HTTP/1.0 request without a Host, as old BMCs send, has only a path for its URL. */
+function pathOf(request: Request): string {
+  return getPath(request.url.startsWith("/") ? atUnknownHost(request) : request);
+}
+
+const atUnknownHost = (request: Request): Request =>
+  new Request(`http://unknown.invalid${request.url}`);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { ProvError } from "../base/errors.ts";
+import type { Millis } from "../base/units.ts";
+
+export interface ListenAddress {
+  /** An address of this machine, `0.0.0.0` or `::` for all. */
+  readonly hostname: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+export interface HttpsListener extends ListenAddress {
+  /** PEM, leaf first. */
+  readonly certificate: string;
+  /** PEM. */
+  readonly key: string;
+  /** PEM that a server in the maintenance OS needs to verify the certificate; null for a public CA. */
+  readonly ca: string | null;
+}
+
+/** Deadlines that a site sets by itself, in place of the workflow's and of `worker/deadlines.ts`. */
+export interface DeadlineOverrides {
+  readonly bmcMs?: Millis;
+  readonly mediaReadMs?: Millis;
+  readonly checkInMs?: Millis;
+  readonly firstStepMs?: Millis;
+  readonly installMs?: Millis;
+  readonly cleanupMs?: Millis;
+}
+
+/** What `prov serve` runs with, complete and checked for form: flags, environment and file are behind it. */
+export interface ControllerConfig {
+  readonly http: ListenAddress | null;
+  readonly https: HttpsListener | null;
+  /**
+   * Base URLs under which BMCs and servers reach this controller, in order of preference.
+   * Empty: the addresses it listens on, which is only right on one machine.
+   */
+  readonly publicUrls: readonly string[];
+  /** Artifacts and other files. */
+  readonly storageRoot: string;
+  /** Path of the maintenance ISO; null: jobs that need it are refused. */
+  readonly maintenanceIso: string | null;
+  /** Jobs driven at the same time; 0 drains: jobs are accepted and nobody works on them. */
+  readonly workerConcurrency: number;
+  readonly leaseTtlMs: Millis;
+  readonly deadlines: DeadlineOverrides;
+  /** Allows what {@link checkConfig} refuses. */
+  readonly dev: boolean;
+  /** The first signs task ISO URLs, all are accepted: a rotation keeps the old one for a while. Empty: none are given out. */
+  readonly mediaSigningSecrets: readonly string[];
+  /** Whether artifacts can be pulled without credentials. */
+  readonly anonymousPull: boolean;
+}
+
+const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|\[::1\]|localhost)$/;
+
+export const isLoopback = (hostname: string): boolean => LOOPBACK.test(hostname);
+
+/**
+ * Refuses what would send passwords and recipes over a network in the clear.
+ * @throws {ProvError} `CONFIG_INVALID`
+ */
+export function checkConfig(config: ControllerConfig): void {
+  if (config.http === null && config.https === null) {
+    throw new ProvError("Cannot start: neither an HTTP nor an HTTPS address to listen on is set", {
+      code: "CONFIG_INVALID",
+      hint: "Set CONTROLLER_HTTP_ADDR, or the HTTPS address with its certificate and key.",
+    });
+  }
+  if (config.dev) return;
+  if (config.https === null && config.http !== null && !isLoopback(config.http.hostname)) {
+    throw new ProvError(
+      `Cannot start: plain HTTP on ${config.http.hostname} would carry passwords in the clear`,
+      {
+        code: "CONFIG_INVALID",
+        hint: "Configure a TLS certificate, listen on 127.0.0.1 behind a proxy, or pass --dev to try prov out.",
+      },
+    );
+  }
+  for (const secret of config.mediaSigningSecrets) {
+    if (secret.length >= 16) continue;
+    throw new ProvError("Cannot start: a media signing secret is shorter than 16 characters", {
+      code: "CONFIG_INVALID",
+      hint: "Make one with: openssl rand -hex 32",
+    });
+  }
+}
+
+/** What plain HTTP serves to everybody when the API is on HTTPS: media only. See `api/transport.ts`. */
+export function isHttpMediaOnly(config: ControllerConfig): boolean {
+  return !config.dev && config.https !== null && !isLoopback(config.http?.hostname ?? "localhost");
+}

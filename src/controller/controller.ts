@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * `prov serve` without its sockets: the HTTP API as a function from Request to Response, and the workers that
+ * drive jobs.
+ */
+import type { Peer } from "./api/context.ts";
+import { createApp } from "./app.ts";
+import { createBmcLock } from "./bmc-lock.ts";
+import type { ControllerConfig } from "./config.ts";
+import { createMetrics } from "./metrics.ts";
+import type { ControllerDeps } from "./ports.ts";
+import { createWorkers } from "./worker/workers.ts";
+
+export interface Controller {
+  /** Never rejects. `peer` tells where a request comes from. */
+  fetch(request: Request, peer?: Peer): Promise<Response>;
+  /**
+   * Makes the first user, if there is none, and starts the workers.
+   * @returns the first administrator, to be shown once.
+   */
+  start(): Promise<InitialAdmin | null>;
+  stop(): Promise<void>;
+}
+
+export interface InitialAdmin {
+  readonly name: string;
+  readonly password: string;
+}
+
+/** @param config with at least one public URL, and checked by {@link checkConfig}. */
+export function createController(config: ControllerConfig, deps: ControllerDeps): Controller {
+  const metrics = createMetrics();
+  const bmcLock = createBmcLock();
+  const workers = createWorkers({ config, deps, metrics, bmcLock });
+  const app = createApp({ config, deps, metrics, bmcLock, areWorkersAlive: workers.areAlive });
+  return {
+    fetch: async (request, peer) => await app.fetch(request, { peer }),
+    async start() {
+      const admin = await makeFirstAdmin(deps);
+      workers.start();
+      return admin;
+    },
+    stop: () => workers.stop(),
+  };
+}
+
+async function makeFirstAdmin(deps: ControllerDeps): Promise<InitialAdmin | null> {
+  if ((await deps.store.users.count()) > 0) return null;
+  const admin = { name: "admin", password: deps.newSecret().slice(0, 24) };
+  await deps.store.users.add(admin.name, "admin", admin.password, deps.now());
+  return admin;
+}

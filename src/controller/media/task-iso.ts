@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { createHash } from "node:crypto";
+import type { Job } from "../../jobs/job.ts";
+import { buildTaskIso } from "../../media/task-iso.ts";
+import { parseRecipe } from "../../recipe/parse.ts";
+import { RECIPE_SCHEMA_TEXT } from "../../recipe/schema.ts";
+import type { Store } from "../../store/store.ts";
+
+export interface TaskIso {
+  readonly bytes: Uint8Array;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
+export interface TaskIsos {
+  /** A job's task ISO; undefined when there is no such job, or it has no envelope or recipe (any more). */
+  get(jobId: string): Promise<TaskIso | undefined>;
+}
+
+/** Those of all running jobs at most sites; a few hundred KB each. */
+const KEPT_MAX = 32;
+
+/** Task ISOs are not stored: they are built when they are asked for, and the last ones are kept. */
+export function createTaskIsos(store: Store): TaskIsos {
+  const kept = new Map<string, TaskIso>();
+  return {
+    async get(jobId) {
+      const known = kept.get(jobId) ?? (await build(jobId, store));
+      if (known === undefined) return undefined;
+      kept.delete(jobId);
+      kept.set(jobId, known);
+      for (const oldest of kept.keys()) {
+        if (kept.size <= KEPT_MAX) break;
+        kept.delete(oldest);
+      }
+      return known;
+    },
+  };
+}
+
+/** The same job gives the same bytes, today and after a restart. */
+async function build(jobId: string, store: Store): Promise<TaskIso | undefined> {
+  const job = await store.jobs.get(jobId);
+  const payload = await store.jobs.payload(jobId);
+  if (job === undefined || payload === undefined || payload.envelopeText === null) return undefined;
+  return taskIso(job, payload.recipeText, payload.envelopeText);
+}
+
+/**
+ * @returns undefined when the recipe is not one.
+ * @throws {ProvError} `MEDIA_INVALID` when it is too large.
+ */
+export function taskIso(job: Job, recipeText: string, envelopeText: string): TaskIso | undefined {
+  const { recipe } = parseRecipe(recipeText);
+  if (recipe === undefined) return undefined;
+  const bytes = buildTaskIso({
+    jobId: job.id,
+    recipeText,
+    schemaText: RECIPE_SCHEMA_TEXT,
+    envelopeText,
+    userData: recipe.userData ?? undefined,
+    unattendXml: recipe.unattendXml ?? undefined,
+    ksCfg: recipe.ksCfg ?? undefined,
+    epoch: Math.floor(job.createdAt / 1000),
+  });
+  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import type { Clock, Log, Sleep } from "../base/deps.ts";
+import type { Bmc, BmcAddress } from "../redfish/bmc.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Store } from "../store/store.ts";
+
+/** Prepares to speak to a BMC. The signal ends whatever is under way; `close` still works then. */
+export type OpenBmc = (address: BmcAddress, signal: AbortSignal) => Bmc;
+
+/** The world outside the controller. */
+export interface ControllerDeps {
+  readonly store: Store;
+  readonly openBmc: OpenBmc;
+  readonly registry: Pick<Registry, "handle" | "resolve" | "repositories" | "tags">;
+  readonly log: Log;
+  readonly now: Clock;
+  readonly sleep: Sleep;
+  /** A UUID. */
+  readonly newId: () => string;
+  /** 256 unguessable bits, base64url. */
+  readonly newSecret: () => string;
+  /** For /about and metrics. */
+  readonly build: { readonly version: string; readonly commit: string };
+}

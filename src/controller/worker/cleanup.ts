@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { describeError, ProvError } from "../../base/errors.ts";
+import { formatDuration, millis } from "../../base/units.ts";
+import type { Job, NewJobEvent } from "../../jobs/job.ts";
+import type { Bmc } from "../../redfish/bmc.ts";
+import { enter, info, type PhaseContext, type Step, warn } from "./phase.ts";
+
+/** A job that never changed anything at its BMC has nothing to clean up. */
+export function runReported({ job, deps }: PhaseContext): Promise<Step> {
+  if (job.bmcTouched) return Promise.resolve(enter("cleanup"));
+  return Promise.resolve(complete(job, [], deps.now()));
+}
+
+/**
+ * Takes the media out and decides about power: on to the installed system, unless the recipe wants it off; a
+ * server whose job failed or was canceled stays off, because nobody knows what it would start.
+ *
+ * That the media's tokens are revoked marks, across a crash, that the server may have been switched on since:
+ * from then on it is not switched off again.
+ */
+export async function runCleanup(context: PhaseContext): Promise<Step> {
+  const { job, recipe, deps } = context;
+  const events: NewJobEvent[] = [];
+  const media = await deps.store.media.forJob(job.id);
+  if (!media.every((token) => token.revokedAt !== null)) {
+    await attempt("switch the server off", (bmc) => bmc.powerOff(), context, events);
+    await attempt("eject the media", (bmc) => bmc.ejectAll(), context, events);
+    await attempt("clear the boot override", (bmc) => bmc.clearBootOverride(), context, events);
+    await deps.store.media.revoke(job.id, deps.now());
+    if (events.length === 0) events.push(info("The server is off, its media are ejected"));
+  }
+  if (job.outcome === "succeeded" && recipe.powerAfter === "on") {
+    const isOn = await attempt("switch the server on", (bmc) => bmc.powerOn(), context, events);
+    if (isOn) events.push(info("The server is on, to start from its disk"));
+  } else {
+    events.push(info("The server stays off"));
+  }
+  await context.bmc.hangUp();
+  return complete(job, events, deps.now());
+}
+
+const FIRST_PAUSE_MS = 5000;
+const LONGEST_PAUSE_MS = 60_000;
+
+/**
+ * Tries until the deadline as long as trying can help; in the end there is a warning and the job goes on,
+ * because an unreachable BMC must not keep its server's job from being complete.
+ */
+async function attempt(
+  what: string,
+  work: (bmc: Bmc) => Promise<unknown>,
+  context: PhaseContext,
+  events: NewJobEvent[],
+): Promise<boolean> {
+  const { deps, deadlines, bmc, signal, job } = context;
+  const giveUpAt = context.until(deadlines.phase.cleanup);
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    try {
+      await bmc.use(signal, (b) => work(b));
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof ProvError) || error.code === "LEASE_LOST") throw error;
+      const reason = describeError(error);
+      if (!error.retryable || deps.now() + pause >= giveUpAt) {
+        events.push(warn(`Cleanup could not ${what}: ${reason}`));
+        return false;
+      }
+      deps.log.warn({ job_id: job.id, reason }, "cleanup will be tried again");
+      await deps.sleep(millis(pause), signal);
+    }
+  }
+}
+
+export function complete(job: Job, events: readonly NewJobEvent[], now: number): Step {
+  const untouched = job.bmcTouched ? "" : "; the server was not touched";
+  const took = formatDuration(now - job.createdAt);
+  return {
+    transition: { kind: "cleaned-up" },
+    change: { events: [...events, info(`Complete: ${job.outcome} after ${took}${untouched}`)] },
+  };
+}
