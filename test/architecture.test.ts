@@ -32,10 +32,10 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   controller: {
     rooms: [...PURE_ROOMS, "store", "redfish", "registry", "media"],
-    packages: ["hono", "pino", "node:"],
+    packages: ["hono", "pino", "bun", "node:"],
   },
   dispatcher: { rooms: [...PURE_ROOMS, "exec", "registry"], packages: ["node:"] },
-  lab: { rooms: ["base", "media"], packages: ["hono", "node:"] },
+  lab: { rooms: ["base", "media"], packages: ["hono", "bun", "node:"] },
   store: { rooms: ["base", "jobs"], packages: ["bun:sqlite", "node:"] },
   redfish: { rooms: ["base"], packages: ["node:"] },
   registry: { rooms: ["base"], packages: ["bun:sqlite", "node:"] },
@@ -65,7 +65,10 @@ async function readSources(): Promise<Source[]> {
   return Promise.all(
     paths.map(async (path) => {
       const text = await Bun.file(join(SRC, path)).text();
-      const imports = Array.from(text.matchAll(/\bfrom "([^"]+)"/g), (match) => match[1] ?? "");
+      const imports = Array.from(
+        text.matchAll(/^(?:import|export|\}) .*?from "([^"]+)"/gm),
+        (match) => match[1] ?? "",
+      );
       return { path, room: path.split("/")[0] ?? "", text, imports };
     }),
   );
@@ -75,7 +78,9 @@ function mayImport(source: Source, specifier: string): boolean {
   const room = ROOMS[source.room];
   if (room === undefined) return false;
   if (!specifier.startsWith(".")) {
-    return room.packages.some((p) => specifier === p || specifier.startsWith(p.endsWith(":") ? p : `${p}/`));
+    return room.packages.some(
+      (p) => specifier === p || specifier.startsWith(p.endsWith(":") ? p : `${p}/`),
+    );
   }
   const [target = ""] = relative(SRC, join(SRC, dirname(source.path), specifier)).split("/");
   // Outside of src/ lie only data: schemas/ and package.json.

@@ -12,24 +12,28 @@ const MAX_LINKS = 40;
  * @returns undefined when there is nothing there.
  */
 export async function resolveInside(root: string, path: string): Promise<string | undefined> {
-  const todo = path.split("/");
+  const todo = split(path);
   const done: string[] = [];
-  let links = 0;
-  while (todo.length > 0) {
+  for (let links = 0; todo.length > 0 && links <= MAX_LINKS; ) {
     const part = todo.shift() ?? "";
-    if (part === "..") done.pop();
-    if (part === "" || part === "." || part === "..") continue;
+    if (part === "..") {
+      done.pop();
+      continue;
+    }
     const step = await follow(join(root, ...done, part));
     if (step.kind === "nothing") return undefined;
-    if (step.kind === "entry") done.push(part);
-    else {
-      if (++links > MAX_LINKS) return undefined;
-      if (step.target.startsWith("/")) done.length = 0;
-      todo.unshift(...step.target.split("/"));
+    if (step.kind === "entry") {
+      done.push(part);
+      continue;
     }
+    links++;
+    if (step.target.startsWith("/")) done.length = 0;
+    todo.unshift(...split(step.target));
   }
-  return join(root, ...done);
+  return todo.length > 0 ? undefined : join(root, ...done);
 }
+
+const split = (path: string): string[] => path.split("/").filter((p) => p !== "" && p !== ".");
 
 type Step =
   | { readonly kind: "nothing" }

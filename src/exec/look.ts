@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { readdir, readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { Found, Look } from "../plan/look.ts";
 import { resolveInside } from "./inside.ts";
 
@@ -32,25 +32,25 @@ async function all(root: string, globs: readonly string[]): Promise<string[]> {
 export async function findInside(root: string, glob: string): Promise<string[]> {
   let found = [""];
   for (const part of glob.split("/").filter((p) => p !== "")) {
-    const matcher = /[*?[{]/.test(part) ? new Bun.Glob(part) : undefined;
-    const next: string[] = [];
-    for (const parent of found) {
-      const names = matcher === undefined ? [part] : await namesIn(root, parent);
-      for (const name of names) {
-        if (matcher !== undefined && !matcher.match(name)) continue;
-        const path = join(parent, name);
-        if ((await resolveInside(root, path)) !== undefined) next.push(path);
-      }
-    }
-    found = next;
+    const matches = await Promise.all(found.map((parent) => matchesIn(root, parent, part)));
+    found = matches.flat();
   }
   return found.sort();
+}
+
+async function matchesIn(root: string, parent: string, part: string): Promise<string[]> {
+  const names = /[*?[{]/.test(part)
+    ? (await namesIn(root, parent)).filter((name) => new Bun.Glob(part).match(name))
+    : [part];
+  const paths = names.map((name) => join(parent, name));
+  const there = await Promise.all(paths.map((path) => resolveInside(root, path)));
+  return paths.filter((_, i) => there[i] !== undefined);
 }
 
 async function namesIn(root: string, directory: string): Promise<string[]> {
   const resolved = await resolveInside(root, directory);
   if (resolved === undefined) return [];
-  return (await readdir(resolved).catch(() => [])).map((name) => basename(name));
+  return readdir(resolved).catch(() => []);
 }
 
 async function contentOf(root: string, path: string): Promise<Buffer | undefined> {

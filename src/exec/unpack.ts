@@ -59,22 +59,23 @@ export async function unpack(options: UnpackOptions): Promise<void> {
   }
 }
 
+interface Reader {
+  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
 /** The first chunk, long enough to tell the compression by. */
-async function readHead(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array> {
+async function readHead(reader: Reader): Promise<Uint8Array> {
   let head = new Uint8Array();
   while (head.length < MAGIC_BYTES) {
     const { done, value } = await reader.read();
-    if (done) break;
+    if (done || value === undefined) break;
     head = Buffer.concat([head, value]);
   }
   return head;
 }
 
-async function extract(
-  options: UnpackOptions,
-  head: Uint8Array,
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): Promise<void> {
+async function extract(options: UnpackOptions, head: Uint8Array, reader: Reader): Promise<void> {
   const program = DECOMPRESSORS.find(([magic]) => magic.every((byte, i) => head[i] === byte))?.[1];
   const tar = Bun.spawn(
     [
@@ -93,7 +94,7 @@ async function extract(
   options.signal?.addEventListener("abort", kill, { once: true });
   try {
     const complaint = tar.stderr.text();
-    const broken = await feed(tar.stdin, head, reader, options.onBytes).then(
+    const broken = await feed(tar, head, reader, options.onBytes).then(
       () => undefined,
       (error: unknown) => error,
     );
@@ -117,23 +118,27 @@ async function extract(
   }
 }
 
-/** Waits for the pipe after every chunk: what tar has not taken is not read from the network either. */
+/**
+ * Waits for the pipe after every chunk: what tar has not taken is not read from the network either. Ends
+ * early when tar has ended, because a pipe without a reader does not always say so.
+ */
 async function feed(
-  stdin: Bun.FileSink,
+  tar: Bun.Subprocess<"pipe", "ignore", "pipe">,
   head: Uint8Array,
-  reader: ReadableStreamDefaultReader<Uint8Array>,
+  reader: Reader,
   onBytes: ((done: number) => void) | undefined,
 ): Promise<void> {
   let done = 0;
   let chunk: Uint8Array | undefined = head;
-  while (chunk !== undefined) {
-    stdin.write(chunk);
-    await stdin.flush();
+  const ended = tar.exited.then(() => ({ value: undefined }));
+  while (chunk !== undefined && tar.exitCode === null && tar.signalCode === null) {
+    tar.stdin.write(chunk);
+    await Promise.race([tar.stdin.flush(), ended]);
     done += chunk.length;
     onBytes?.(done);
-    chunk = (await reader.read()).value;
+    chunk = (await Promise.race([reader.read(), ended])).value;
   }
-  await stdin.end();
+  await tar.stdin.end();
 }
 
 const isBrokenPipe = (error: unknown): boolean => describeError(error).includes("EPIPE");
