@@ -48,7 +48,7 @@ async function record(
         break;
       case "step-started":
         progress = { step: event.step, bytesDone: null, bytesTotal: null, updatedAt: now };
-        notes.push({ level: "info", message: `${event.step} started`, step: event.step });
+        notes.push({ level: "info", message: "Started", step: event.step });
         break;
       case "step-finished":
         notes.push({ level: "info", message: finished(event), step: event.step });
@@ -84,7 +84,7 @@ function checkedIn(version: string, job: Job, now: number): NewJobEvent {
   return { level: "info", message: `The agent ${version} checked in after ${since}`, step: null };
 }
 
-function finished(event: { readonly step: string; readonly actions: number }): string {
-  if (event.actions === 0) return `${event.step} finished: nothing had to be changed`;
-  return `${event.step} finished: ${event.actions} ${event.actions === 1 ? "action" : "actions"}`;
+function finished(event: { readonly actions: number }): string {
+  if (event.actions === 0) return "Finished: nothing had to be changed";
+  return `Finished: ${event.actions} ${event.actions === 1 ? "action" : "actions"}`;
 }

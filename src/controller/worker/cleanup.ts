@@ -32,7 +32,7 @@ export async function runCleanup(context: PhaseContext): Promise<Step> {
   if (job.outcome === "succeeded" && recipe.powerAfter === "on") {
     const isOn = await attempt("switch the server on", (bmc) => bmc.powerOn(), context, events);
     if (isOn) events.push(info("The server is on, to start from its disk"));
-  } else {
+  } else if (events.every(({ level }) => level === "info")) {
     events.push(info("The server stays off"));
   }
   await context.bmc.hangUp();

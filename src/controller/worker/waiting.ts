@@ -16,7 +16,7 @@ export async function runWaiting(context: PhaseContext): Promise<Step> {
   return await watchJob(context, async (job) => {
     if (job.checkedInAt !== null) return { found: enter("running") };
     const media = await deps.store.media.forJob(job.id);
-    const reads = media.reduce((sum, token) => sum + token.gets, 0);
+    const reads = media.reduce((sum, { kind, gets }) => sum + (kind === "task" ? 0 : gets), 0);
     const now = deps.now();
     if (reads === 0 && now >= Math.min(mediaReadBy, checkInBy)) {
       throw neverRead(now - job.phaseSince);

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { expect, test } from "bun:test";
+import { Crash, type CrashPoint } from "./crash.ts";
+import { settle } from "./fake-clock.ts";
+import { Site } from "./site.ts";
+
+const TRANSITIONS = [
+  "power-off",
+  "insert",
+  "boot-override",
+  "power-on",
+  "waiting",
+  "running",
+  "cleanup",
+  "cleaned-up",
+];
+
+/** What a successful job asks of its BMC. */
+const CALLS = [
+  "off",
+  "eject",
+  "insert CD1",
+  "insert CD2",
+  "boot once",
+  "on",
+  "off",
+  "eject",
+  "clear override",
+  "on",
+];
+
+const POINTS: readonly (readonly [string, CrashPoint])[] = [
+  ...TRANSITIONS.flatMap((transition) =>
+    (["before", "after"] as const).map(
+      (moment) => [`${moment} "${transition}" is written`, { moment, transition }] as const,
+    ),
+  ),
+  ...CALLS.map(
+    (call, i) => [`right after BMC call ${i + 1}, ${call}`, { afterCall: i + 1 }] as const,
+  ),
+];
+
+test("the calls of a successful job are those of the table", async () => {
+  await using site = await Site.open();
+  await site.controller.start();
+  await site.complete(await site.createJob());
+  expect(site.server.calls).toEqual(CALLS);
+});
+
+test.each(POINTS)(
+  "R7 a controller killed %s goes on without another reset",
+  async (_name, point) => {
+    await using site = await Site.open();
+    const crash = new Crash(point, site.server);
+    const live = site.send;
+    site.startAnother(crash.around);
+    await site.controller.start();
+    const id = await site.createJob();
+    const send = (request: Request) =>
+      crash.happened ? Promise.resolve(new Response(null, { status: 503 })) : live(request);
+    for (let i = 0; i < 100 && !crash.happened; i++) {
+      await site.server.tick(send);
+      await site.clock.advance(10_000);
+    }
+    expect(crash.happened).toBe(true);
+    await site.clock.advance(30_000);
+    await settle();
+
+    site.startAnother();
+    await site.controller.start();
+    await site.complete(id);
+
+    const job = await site.store.jobs.get(id);
+    expect(job).toMatchObject({ status: "complete", outcome: "succeeded", failedStep: null });
+    expect(site.server.boots).toEqual({ task: 1, disk: 1 });
+    expect(site.server).toMatchObject({ power: "On", override: false });
+    expect(site.server.media.size).toBe(0);
+    const events = await site.store.jobs.events(id, 0, 1000);
+    expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
+    const story = await site.story(id);
+    expect(story).toContain("The agent reports success");
+    if (
+      job !== undefined &&
+      !("transition" in point && point.transition === "cleaned-up" && point.moment === "after")
+    ) {
+      expect(story).toContain("went silent");
+    }
+  },
+);
+
+test("R47 a report that comes while no controller runs counts when the next one starts", async () => {
+  await using site = await Site.open();
+  await site.controller.start();
+  const id = await site.createJob();
+  await site.until(id, ({ phase }) => phase === "running");
+  await site.controller.stop();
+  // Longer than the whole budget of the phase: the agent goes on delivering meanwhile.
+  await site.clock.advance(5 * 3_600_000);
+
+  site.startAnother();
+  await site.controller.start();
+  await site.complete(id);
+  expect(await site.store.jobs.get(id)).toMatchObject({ outcome: "succeeded" });
+  expect(site.server.boots).toEqual({ task: 1, disk: 1 });
+});
+
+test("R3 R8 two controllers on one store drive a job once", async () => {
+  await using site = await Site.open({ workerConcurrency: 4 });
+  await site.controller.start();
+  const first = site.controller;
+  site.startAnother();
+  await site.controller.start();
+  const id = await site.createJob();
+  await site.complete(id);
+  expect(site.server.calls).toHaveLength(CALLS.length);
+  expect(site.server.busiest).toBe(1);
+  expect(site.server.boots).toEqual({ task: 1, disk: 1 });
+  await first.stop();
+});
+
+test("R8 a worker that lost its lease stops before its next change", async () => {
+  await using site = await Site.open();
+  const { jobs } = site.store;
+  await site.controller.start();
+  const id = await site.createJob();
+  await site.until(id, ({ phase }) => phase === "waiting");
+  // Another controller takes the job over, as after a long pause of the first one's process.
+  const later = site.clock.now() + 3_600_000;
+  const taken = await jobs.claim("other", later, site.config.leaseTtlMs);
+  expect(taken?.job.id).toBe(id);
+  const before = site.server.calls.length;
+  await jobs.signal(id, { kind: "canceled" }, { events: [] }, later);
+  await site.clock.advance(60_000);
+  expect(site.server.calls).toHaveLength(before);
+  expect(await jobs.get(id)).toMatchObject({ status: "failed", phase: "reported" });
+});
