@@ -11,7 +11,13 @@ import { ALGORITHMS, type Algorithm, type Digest } from "./digest.ts";
 
 const VERSION = 1;
 
+/** Begins anew where filling it was cut short. */
 const SCHEMA = `
+drop table if exists repositories;
+drop table if exists blobs;
+drop table if exists manifests;
+drop table if exists tags;
+drop table if exists uploads;
 create table repositories (
   name text primary key,
   -- changes that index.json does not say yet
@@ -32,6 +38,8 @@ create table manifests (
   subject text,
   artifact_type text,
   annotations text not null,
+  -- bytes of config and layers
+  content_size integer not null,
   primary key (repository, digest)
 ) strict, without rowid;
 create index manifests_by_subject on manifests (repository, subject) where subject is not null;
@@ -60,12 +68,16 @@ export interface ManifestRow {
   readonly subject: Digest | null;
   readonly artifactType: string | null;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Bytes of its config and layers; 0 for an index. */
+  readonly contentSize: number;
 }
 
 export interface TagRow {
   readonly tag: string;
   readonly digest: Digest;
   readonly mediaType: string;
+  readonly artifactType: string | null;
+  /** Bytes of its config and layers; 0 for an index. */
   readonly size: number;
   /** When the tag was last set; Unix epoch, ms. */
   readonly updatedAt: number;
@@ -88,8 +100,13 @@ export function openCatalog(path: string) {
   db.run("pragma journal_mode = wal");
   // What a 201 has acknowledged is on the disk.
   db.run("pragma synchronous = full");
-  migrate(db, path);
+  const isNew = migrate(db, path);
   return {
+    /** True until {@link setFilled}: what is on disk is not in it yet. */
+    isNew,
+    setFilled: (): void => {
+      db.run(`pragma user_version = ${VERSION}`);
+    },
     ...repositoryQueries(db),
     ...blobQueries(db),
     ...manifestQueries(db),
@@ -99,7 +116,8 @@ export function openCatalog(path: string) {
   };
 }
 
-function migrate(db: Database, path: string): void {
+/** @returns true when the catalog must be filled. */
+function migrate(db: Database, path: string): boolean {
   const row = db.query<{ user_version: number }, []>("pragma user_version").get();
   const found = row?.user_version ?? 0;
   if (found > VERSION) {
@@ -112,11 +130,9 @@ function migrate(db: Database, path: string): void {
       },
     );
   }
-  if (found === VERSION) return;
-  db.transaction(() => {
-    db.run(SCHEMA);
-    db.run(`pragma user_version = ${VERSION}`);
-  }).immediate();
+  if (found === VERSION) return false;
+  db.transaction(() => db.run(SCHEMA)).immediate();
+  return true;
 }
 
 function touch(db: Database, repository: string): void {
@@ -184,9 +200,11 @@ interface RawManifest {
   readonly subject: Digest | null;
   readonly artifact_type: string | null;
   readonly annotations: string;
+  readonly content_size: number;
 }
 
-const MANIFEST_COLUMNS = "digest, media_type, size, subject, artifact_type, annotations";
+const MANIFEST_COLUMNS =
+  "digest, media_type, size, subject, artifact_type, annotations, content_size";
 
 function manifestFromRow(row: RawManifest): ManifestRow {
   return {
@@ -196,6 +214,7 @@ function manifestFromRow(row: RawManifest): ManifestRow {
     subject: row.subject,
     artifactType: row.artifact_type,
     annotations: JSON.parse(row.annotations),
+    contentSize: row.content_size,
   };
 }
 
@@ -233,7 +252,7 @@ function manifestQueries(db: Database) {
       db.transaction(() => {
         touch(db, repository);
         db.query(
-          `insert or replace into manifests (repository, ${MANIFEST_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)`,
+          `insert or replace into manifests (repository, ${MANIFEST_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)`,
         ).run(
           repository,
           row.digest,
@@ -242,6 +261,7 @@ function manifestQueries(db: Database) {
           row.subject,
           row.artifactType,
           JSON.stringify(row.annotations),
+          row.contentSize,
         );
         for (const tag of tags) {
           db.query(
@@ -277,7 +297,8 @@ function tagQueries(db: Database) {
     tagRows: (repository: string): TagRow[] =>
       db
         .query<TagRow, [string]>(
-          `select tag, t.digest as digest, media_type as mediaType, size, updated_at as updatedAt
+          `select tag, t.digest as digest, media_type as mediaType, artifact_type as artifactType,
+                  content_size as size, updated_at as updatedAt
              from tags t join manifests m on m.repository = t.repository and m.digest = t.digest
             where t.repository = ?
             order by tag collate nocase, tag`,

@@ -17,13 +17,21 @@ import { algorithmOf, type Digest, hexOf } from "./digest.ts";
 /** A repository `a/blobs` must not lie inside repository `a`'s own files. */
 const RESERVED_COMPONENTS = ["blobs", "index.json", "oci-layout"];
 
-/** Shown by {@link directoryOf} for a reserved component: no component may end in "_". */
+/** Stands behind a reserved component on disk: no component may end in it. */
 const ESCAPE = "_";
 
 function directoryOf(repository: string): string {
   return repository
     .split("/")
     .map((part) => (RESERVED_COMPONENTS.includes(part) ? part + ESCAPE : part))
+    .join("/");
+}
+
+/** The repository whose directory, below `repos/`, this is. */
+export function repositoryAt(directory: string): string {
+  return directory
+    .split("/")
+    .map((part) => (part.endsWith(ESCAPE) ? part.slice(0, -ESCAPE.length) : part))
     .join("/");
 }
 

@@ -138,7 +138,9 @@ function requireBlobs({ catalog }: Parts, repository: string, manifest: Manifest
   }
 }
 
-function rowOf(manifest: Manifest, digest: Digest, size: number): ManifestRow {
+/** What the catalog keeps of a manifest of `size` bytes. */
+export function rowOf(manifest: Manifest, digest: Digest, size: number): ManifestRow {
+  const parts = [...(manifest.config === undefined ? [] : [manifest.config]), ...manifest.layers];
   return {
     digest,
     mediaType: manifest.mediaType,
@@ -146,6 +148,7 @@ function rowOf(manifest: Manifest, digest: Digest, size: number): ManifestRow {
     subject: manifest.subject?.digest ?? null,
     artifactType: manifest.artifactType ?? null,
     annotations: manifest.annotations,
+    contentSize: parts.reduce((sum, part) => sum + part.size, 0),
   };
 }
 

@@ -59,10 +59,13 @@ export function storageFull(cause?: unknown): OciError {
   return new OciError("the registry's disk is full", { code: "STORAGE_FULL", cause });
 }
 
+/** System calls' names for it, and SQLite's. */
+const DISK_FULL = ["ENOSPC", "EDQUOT", "SQLITE_FULL"];
+
 /** What a client is told of any error: a full disk by its name, and nothing of what is a bug. */
 export function toOciError(error: unknown): OciError {
   if (error instanceof OciError) return error;
   const errno = errnoOf(error);
-  if (errno === "ENOSPC" || errno === "EDQUOT") return storageFull(error);
+  if (errno !== undefined && DISK_FULL.includes(errno)) return storageFull(error);
   return new OciError("internal error: see the registry's log", { code: "UNKNOWN", cause: error });
 }

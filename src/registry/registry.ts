@@ -18,6 +18,7 @@ import { catalogPath } from "./layout.ts";
 import { createLayoutWriter } from "./layout-writer.ts";
 import { deleteManifest, findManifest, getManifest, putManifest } from "./manifest-routes.ts";
 import { OciError, toOciError } from "./oci-error.ts";
+import { rebuildCatalog } from "./rebuild.ts";
 import { isRepository } from "./reference.ts";
 import {
   appendUpload,
@@ -76,6 +77,12 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   const { root, log, now, sleep = realSleep, reserveBytes = mib(128) } = deps;
   const storage = await openBlobStorage(root);
   const catalog = openCatalog(catalogPath(root));
+  if (catalog.isNew) {
+    const repositories = await rebuildCatalog(root, catalog, now());
+    if (repositories > 0)
+      log.warn({ repositories }, "registry catalog made again from the layouts");
+    catalog.setFilled();
+  }
   const uploads = createUploads({ storage, catalog, log, now, reserveBytes });
   const layouts = createLayoutWriter({ root, catalog, log, sleep });
   const parts: Parts = { storage, catalog, uploads, layouts, locks: createKeyedLock(), log, now };

@@ -149,8 +149,9 @@ async function finish(all: Uploading, session: Session, digest: Digest): Promise
 
 async function forget(all: Uploading, id: string): Promise<void> {
   all.sessions.delete(id);
-  all.catalog.removeUpload(id);
+  // The file first: on a full disk the catalog needs its room to write.
   await all.storage.cancel(id);
+  all.catalog.removeUpload(id);
 }
 
 async function sweep(all: Uploading): Promise<void> {
