@@ -75,8 +75,17 @@ async function binary(args: readonly string[]): Promise<void> {
     // The binary must never run what lies in the directory that it was started in.
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
+    `--define=PROV_COMMIT="${await commit()}"`,
     `--outfile=${out}`,
   ]);
+}
+
+async function commit(): Promise<string> {
+  const git = Bun.spawn(["git", "rev-parse", "--short=12", "HEAD"], {
+    cwd: ROOT,
+    stderr: "ignore",
+  });
+  return (await git.stdout.text()).trim() || "unknown";
 }
 
 async function iso(): Promise<void> {

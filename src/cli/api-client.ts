@@ -14,9 +14,14 @@ import type { Terminal } from "./terminal.ts";
 
 export interface Api {
   /** @throws {ProvError} by status; the message is the controller's own. */
-  call(method: string, path: string, body?: unknown, headers?: HeadersInit): Promise<unknown>;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<unknown>;
   /** The raw response of a GET, for streams. */
-  open(path: string, headers?: HeadersInit): Promise<Response>;
+  open(path: string, headers?: Record<string, string>): Promise<Response>;
   readonly url: string;
   readonly authorization: string | null;
   readonly ca: string | null;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import type { CommandModule } from "yargs";
+import type { Argv, CommandModule, Options, PositionalOptions } from "yargs";
 import type { Fetch } from "../base/deps.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -10,9 +10,44 @@ export interface Cli {
   exitCode: number;
 }
 
-// yargs types a command by its options; a list of commands has none in common.
-// biome-ignore lint/suspicious/noExplicitAny: see above; each command types its own options.
-export type Command = CommandModule<any, any>;
+export type Command = CommandModule;
+
+export interface CommandSpec<Args> {
+  /** Name and positional arguments, as yargs writes them: `show <id>`. */
+  readonly command: string;
+  readonly describe: string;
+  readonly positionals?: Readonly<Record<string, PositionalOptions>>;
+  readonly options?: Readonly<Record<string, Options>>;
+  readonly run: (args: Args) => void | Promise<void>;
+}
+
+/** One command. yargs has checked the arguments against the options when `run` sees them. */
+export function command<Args>(spec: CommandSpec<Args>): Command {
+  return {
+    command: spec.command,
+    describe: spec.describe,
+    builder: (y: Argv) => {
+      for (const [name, options] of Object.entries(spec.positionals ?? {})) {
+        y.positional(name, options);
+      }
+      return y.options({ ...spec.options });
+    },
+    handler: (args) => spec.run(args as unknown as Args),
+  };
+}
+
+/** Commands under a common word: `prov server add`, `prov server list`. */
+export function group(name: string, describe: string, commands: readonly Command[]): Command {
+  return {
+    command: `${name} <action>`,
+    describe,
+    builder: (y: Argv) => {
+      for (const each of commands) y.command(each);
+      return y.demandCommand(1).strict();
+    },
+    handler: () => {},
+  };
+}
 
 /** Prints `value` as JSON for programs, or what `render` makes of it for people. */
 export function print(

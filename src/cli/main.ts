@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import yargs from "yargs";
 import { describeError, hintOf, ProvError } from "../base/errors.ts";
-import type { Cli } from "./command.ts";
+import { type Cli, command } from "./command.ts";
 import { agentCommands } from "./commands/agent.ts";
 import { artifactCommand } from "./commands/artifact.ts";
 import { isoCommand } from "./commands/iso.ts";
@@ -33,7 +33,13 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
     .command(labCommand(cli));
   for (const command of agentCommands(cli)) parser.command(command);
   parser
-    .command("version", "print the version", {}, () => terminal.out(VERSION))
+    .command(
+      command({
+        command: "version",
+        describe: "print the version",
+        run: () => terminal.out(VERSION),
+      }),
+    )
     .completion("completion", "print a completion script for your shell")
     .version(VERSION)
     .demandCommand(1, "Say which command to run.")

@@ -5,7 +5,7 @@ import { ProvError } from "../base/errors.ts";
 import { renderFindings } from "../base/findings.ts";
 import { parseRecipe } from "../recipe/parse.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { compileSchema } from "../recipe/schema.ts";
+import { compileRecipeSchema } from "../recipe/schema.ts";
 import { orFail } from "./exit.ts";
 
 export interface Task {
@@ -28,23 +28,24 @@ export async function readTask(mount: string): Promise<Task> {
   const schema = await orFail(
     "SCHEMA_INVALID",
     "Cannot use recipe.schema.json of the task",
-    async () => compileSchema(await readFile(join(mount, "recipe.schema.json"), "utf8")),
+    async () => compileRecipeSchema(await readFile(join(mount, "recipe.schema.json"), "utf8")),
   );
-  const recipeText = await orFail("RECIPE_UNREADABLE", "Cannot read recipe.json of the task", () =>
-    readFile(join(mount, "recipe.json"), "utf8"),
+  const recipeText = await orFail(
+    "RECIPE_UNREADABLE",
+    "Cannot read recipe.json of the task",
+    async () => {
+      const text = await readFile(join(mount, "recipe.json"), "utf8");
+      JSON.parse(text);
+      return text;
+    },
   );
-  const document = await orFail("RECIPE_UNREADABLE", "Cannot read recipe.json of the task", () =>
-    Promise.resolve().then((): unknown => JSON.parse(recipeText)),
-  );
-  const findings = schema(document);
-  const parsed = parseRecipe(recipeText);
-  if (findings.length > 0 || parsed.recipe === undefined) {
-    const list = findings.length > 0 ? findings : parsed.findings;
-    throw new ProvError(`The recipe is invalid: ${renderFindings(list)}`, {
+  const { recipe, findings } = parseRecipe(recipeText, schema);
+  if (recipe === undefined) {
+    throw new ProvError(`The recipe is invalid: ${renderFindings(findings)}`, {
       code: "RECIPE_INVALID",
     });
   }
-  return { recipe: parsed.recipe, recipeText, payloads: await readPayloads(mount) };
+  return { recipe, recipeText, payloads: await readPayloads(mount) };
 }
 
 async function readPayloads(mount: string): Promise<Task["payloads"]> {

@@ -9,8 +9,9 @@ import { dispatchExitCode } from "../../dispatcher/exit.ts";
 import { agentPaths } from "../../dispatcher/paths.ts";
 import { report } from "../../dispatcher/report.ts";
 import { runStep } from "../../dispatcher/step.ts";
+import { probeMachine } from "../../exec/probe.ts";
 import { bunRunner } from "../../exec/runner.ts";
-import type { Cli, Command } from "../command.ts";
+import { type Cli, type Command, command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { journalLog } from "../journal-log.ts";
 import { VERSION } from "../version.ts";
@@ -22,7 +23,7 @@ interface DispatchArgs {
 }
 
 export function agentCommands(cli: Cli): readonly Command[] {
-  return [dispatchCommand(cli), stepCommand(cli), reportCommand(cli)];
+  return [dispatchCommand(cli), stepCommand(cli), reportCommand(cli), factsCommand(cli)];
 }
 
 function dependencies(cli: Cli) {
@@ -31,15 +32,15 @@ function dependencies(cli: Cli) {
 }
 
 function dispatchCommand(cli: Cli): Command {
-  return {
+  return command<DispatchArgs>({
     command: "dispatch",
     describe: "agent: find the task and start its workflow",
-    builder: {
+    options: {
       "udev-wait-seconds": { type: "number", default: 120, describe: "wait for a task medium" },
       start: { type: "boolean", default: true, describe: "--no-start writes everything and stops" },
       "target-override": { type: "string", describe: "start this target instead" },
     },
-    handler: async (args: DispatchArgs) => {
+    run: async (args) => {
       try {
         await dispatch(
           {
@@ -57,18 +58,29 @@ function dispatchCommand(cli: Cli): Command {
         throw error;
       }
     },
-  };
+  });
 }
 
 function stepCommand(cli: Cli): Command {
-  return {
+  return command<{ name: string }>({
     command: "step <name>",
     describe: "agent: plan and execute one step of the workflow",
-    handler: async (args: { name: string }) => {
+    run: async (args) => {
       const deps = dependencies(cli);
       await runStep(args.name, agentPaths(), deps, cli.terminal.signal);
     },
-  };
+  });
+}
+
+function factsCommand(cli: Cli): Command {
+  return command({
+    command: "facts",
+    describe: "what planners may know of this machine, for prov plan --facts",
+    run: async () => {
+      const facts = await probeMachine({ runner: bunRunner, bootEntries: false });
+      cli.terminal.out(JSON.stringify(facts, null, 2));
+    },
+  });
 }
 
 interface ReportArgs {
@@ -77,15 +89,15 @@ interface ReportArgs {
 }
 
 function reportCommand(cli: Cli): Command {
-  return {
+  return command<ReportArgs>({
     command: "report <outcome> [unit]",
     describe: "agent: tell the controller how the task ended",
-    builder: (y) =>
-      y
-        .positional("outcome", { choices: ["success", "failure"] })
-        .positional("unit", { type: "string" })
-        .option("workflow", { type: "string", describe: "the target that succeeded" }),
-    handler: async (args: ReportArgs) => {
+    positionals: {
+      outcome: { choices: ["success", "failure"] },
+      unit: { type: "string" },
+    },
+    options: { workflow: { type: "string", describe: "the target that succeeded" } },
+    run: async (args) => {
       const unit = args.unit ?? "unknown.service";
       const serviceResult = cli.terminal.env.MONITOR_SERVICE_RESULT;
       const result = await report(
@@ -103,5 +115,5 @@ function reportCommand(cli: Cli): Command {
         `report ${args.outcome}${args.outcome === "failure" ? ` of ${unit}` : ""}: ${result}`,
       );
     },
-  };
+  });
 }

@@ -8,7 +8,7 @@ import { openBlob, resolveArtifact } from "../../registry/pull.ts";
 import { pushFile } from "../../registry/push.ts";
 import { parseReference } from "../../registry/reference.ts";
 import { type Api, connect } from "../api-client.ts";
-import { type Cli, type Command, print } from "../command.ts";
+import { type Cli, type Command, command, group, print } from "../command.ts";
 import { journalLog } from "../journal-log.ts";
 import { progressBar, table } from "../table.ts";
 
@@ -24,36 +24,34 @@ interface PullArgs {
 }
 
 export function artifactCommand(cli: Cli): Command {
-  return {
-    command: "artifact <action>",
-    describe: "images in the controller's registry",
-    builder: (y) =>
-      y
-        .command({
-          command: "push <file> <reference>",
-          describe: "store a file: push root.tar.zst os-images/debian:13",
-          builder: { type: { type: "string", default: "application/vnd.prov.rootfs.v1" } },
-          handler: (args: PushArgs) => push(cli, args),
-        })
-        .command("pull <reference> <file>", "fetch an artifact's file", {}, (args: PullArgs) =>
-          pull(cli, args),
-        )
-        .command("list", "all artifacts", {}, (args: { json?: boolean }) => list(cli, args.json))
-        .command(
-          "rm <reference>",
-          "delete a tag, or a manifest by digest",
-          {},
-          async (args: { reference: string }) => {
-            const { repository, reference } = ownReference(args.reference);
-            const api = await connect(cli.terminal, cli.fetch);
-            await api.call("DELETE", `/v2/${repository}/manifests/${reference}`);
-            cli.terminal.out(`${args.reference} deleted`);
-          },
-        )
-        .demandCommand(1)
-        .strict(),
-    handler: () => {},
-  };
+  return group("artifact", "images in the controller's registry", [
+    command<PushArgs>({
+      command: "push <file> <reference>",
+      describe: "store a file: push root.tar.zst os-images/debian:13",
+      options: { type: { type: "string", default: "application/vnd.prov.rootfs.v1" } },
+      run: (args) => push(cli, args),
+    }),
+    command<PullArgs>({
+      command: "pull <reference> <file>",
+      describe: "fetch an artifact's file",
+      run: (args) => pull(cli, args),
+    }),
+    command<{ json?: boolean }>({
+      command: "list",
+      describe: "all artifacts",
+      run: (args) => list(cli, args.json),
+    }),
+    command<{ reference: string }>({
+      command: "rm <reference>",
+      describe: "delete a tag, or a manifest by digest",
+      run: async (args) => {
+        const { repository, reference } = ownReference(args.reference);
+        const api = await connect(cli.terminal, cli.fetch);
+        await api.call("DELETE", `/v2/${repository}/manifests/${reference}`);
+        cli.terminal.out(`${args.reference} deleted`);
+      },
+    }),
+  ]);
 }
 
 /** These commands speak to the controller's registry; a host in the reference would be ignored. */

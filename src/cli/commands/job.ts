@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { ProvError } from "../../base/errors.ts";
 import { arrayAt, at, stringAt } from "../../base/json.ts";
 import { connect } from "../api-client.ts";
-import { type Cli, type Command, print } from "../command.ts";
+import { type Cli, type Command, command, group, print } from "../command.ts";
 import { formatTime, table } from "../table.ts";
 import { exitCodeOfJob, renderEvent, watchJob } from "../watch.ts";
 
@@ -28,57 +28,60 @@ interface ListArgs {
 const pathOf = (id: string) => `/api/v1/jobs/${encodeURIComponent(id)}`;
 
 export function jobCommand(cli: Cli): Command {
-  return {
-    command: "job <action>",
-    describe: "what servers are to become, and how far they are",
-    builder: (y) =>
-      y
-        .command({
-          command: "create <serial> <recipe>",
-          describe: "submit a recipe for a server",
-          builder: {
-            watch: { type: "boolean", describe: "follow the job to its end" },
-            "idempotency-key": {
-              type: "string",
-              describe: "the same key never makes a second job",
-            },
-          },
-          handler: (args: CreateArgs) => create(cli, args),
-        })
-        .command({
-          command: "list",
-          describe: "jobs, newest first",
-          builder: {
-            status: { type: "string" },
-            server: { type: "string", describe: "serial" },
-            limit: { type: "number", default: 20 },
-          },
-          handler: (args: ListArgs) => list(cli, args),
-        })
-        .command("show <id>", "one job", {}, (args: JobArgs) => show(cli, args))
-        .command("watch <id>", "follow a job to its end", {}, async (args: JobArgs) => {
-          await watchJob(args.id, cli, args.json);
-        })
-        .command("logs <id>", "the job's events", {}, (args: JobArgs) => logs(cli, args))
-        .command("cancel <id>", "end a job and clean up", {}, async (args: JobArgs) => {
-          const api = await connect(cli.terminal, cli.fetch);
-          await api.call("DELETE", pathOf(args.id));
-          cli.terminal.out(`${args.id} canceled`);
-        })
-        .command(
-          "retry <id>",
-          "the same recipe once more, as a new job",
-          {},
-          async (args: JobArgs) => {
-            const api = await connect(cli.terminal, cli.fetch);
-            const job = await api.call("POST", `${pathOf(args.id)}/retry`);
-            print(cli, args.json, job, () => stringAt(job, "job_id") ?? "");
-          },
-        )
-        .demandCommand(1)
-        .strict(),
-    handler: () => {},
-  };
+  return group("job", "what servers are to become, and how far they are", [
+    command<CreateArgs>({
+      command: "create <serial> <recipe>",
+      describe: "submit a recipe for a server",
+      options: {
+        watch: { type: "boolean", describe: "follow the job to its end" },
+        "idempotency-key": { type: "string", describe: "the same key never makes a second job" },
+      },
+      run: (args) => create(cli, args),
+    }),
+    command<ListArgs>({
+      command: "list",
+      describe: "jobs, newest first",
+      options: {
+        status: { type: "string" },
+        server: { type: "string", describe: "serial" },
+        limit: { type: "number", default: 20 },
+      },
+      run: (args) => list(cli, args),
+    }),
+    command<JobArgs>({
+      command: "show <id>",
+      describe: "one job",
+      run: (args) => show(cli, args),
+    }),
+    command<JobArgs>({
+      command: "watch <id>",
+      describe: "follow a job to its end",
+      run: (args) => watchJob(args.id, cli, args.json),
+    }),
+    command<JobArgs>({
+      command: "logs <id>",
+      describe: "the job's events",
+      run: (args) => logs(cli, args),
+    }),
+    command<JobArgs>({
+      command: "cancel <id>",
+      describe: "end a job and clean up",
+      run: async (args) => {
+        const api = await connect(cli.terminal, cli.fetch);
+        await api.call("DELETE", pathOf(args.id));
+        cli.terminal.out(`${args.id} canceled`);
+      },
+    }),
+    command<JobArgs>({
+      command: "retry <id>",
+      describe: "the same recipe once more, as a new job",
+      run: async (args) => {
+        const api = await connect(cli.terminal, cli.fetch);
+        const job = await api.call("POST", `${pathOf(args.id)}/retry`);
+        print(cli, args.json, job, () => stringAt(job, "job_id") ?? "");
+      },
+    }),
+  ]);
 }
 
 async function create(cli: Cli, args: CreateArgs): Promise<void> {
@@ -94,7 +97,7 @@ async function create(cli: Cli, args: CreateArgs): Promise<void> {
     });
   }
   const api = await connect(cli.terminal, cli.fetch);
-  const headers: HeadersInit =
+  const headers: Record<string, string> =
     args.idempotencyKey === undefined ? {} : { "idempotency-key": args.idempotencyKey };
   const body = { server_serial: args.serial, recipe };
   const job = await api.call("POST", "/api/v1/jobs", body, headers);

@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { ProvError } from "../../base/errors.ts";
 import { arrayAt, at, stringAt } from "../../base/json.ts";
-import { type Api, connect } from "../api-client.ts";
-import { type Cli, type Command, print } from "../command.ts";
+import { connect } from "../api-client.ts";
+import { type Cli, type Command, command, group, print } from "../command.ts";
 import { formatTime, table } from "../table.ts";
 
 interface AddArgs {
@@ -19,44 +19,48 @@ interface AddArgs {
 }
 
 export function serverCommand(cli: Cli): Command {
-  const api = (): Promise<Api> => connect(cli.terminal, cli.fetch);
-  return {
-    command: "server <action>",
-    describe: "the servers and their BMCs",
-    builder: (y) =>
-      y
-        .command(addCommand(cli))
-        .command("list", "all servers", {}, (args: { json?: boolean }) => list(cli, args.json))
-        .command("show <serial>", "one server", {}, async (args: SerialArgs) => {
-          const server = await (await api()).call("GET", pathOf(args.serial));
-          cli.terminal.out(JSON.stringify(server, null, 2));
-        })
-        .command(
-          "probe <serial>",
-          "ask the BMC what it can do; touches nothing",
-          {},
-          async (args: SerialArgs) => {
-            const server = await (await api()).call("POST", `${pathOf(args.serial)}/probe`);
-            cli.terminal.out(JSON.stringify(server, null, 2));
-          },
-        )
-        .command(
-          "power <serial> <to>",
-          "switch a server on or off, or reset it",
-          (p: import("yargs").Argv) => p.positional("to", { choices: ["on", "off", "reset"] }),
-          async (args: SerialArgs & { to: string }) => {
-            await (await api()).call("POST", `${pathOf(args.serial)}/power`, { action: args.to });
-            cli.terminal.out(`${args.serial}: ${args.to}`);
-          },
-        )
-        .command("rm <serial>", "forget a server", {}, async (args: SerialArgs) => {
-          await (await api()).call("DELETE", pathOf(args.serial));
-          cli.terminal.out(`${args.serial} removed`);
-        })
-        .demandCommand(1)
-        .strict(),
-    handler: () => {},
-  };
+  return group("server", "the servers and their BMCs", [
+    addCommand(cli),
+    command<{ json?: boolean }>({
+      command: "list",
+      describe: "all servers",
+      run: (args) => list(cli, args.json),
+    }),
+    command<SerialArgs>({
+      command: "show <serial>",
+      describe: "one server",
+      run: (args) => callAndPrint(cli, "GET", pathOf(args.serial)),
+    }),
+    command<SerialArgs>({
+      command: "probe <serial>",
+      describe: "ask the BMC what it can do; touches nothing",
+      run: (args) => callAndPrint(cli, "POST", `${pathOf(args.serial)}/probe`),
+    }),
+    command<SerialArgs & { to: string }>({
+      command: "power <serial> <to>",
+      describe: "switch a server on or off, or reset it",
+      positionals: { to: { choices: ["on", "off", "reset"] } },
+      run: async (args) => {
+        const api = await connect(cli.terminal, cli.fetch);
+        await api.call("POST", `${pathOf(args.serial)}/power`, { action: args.to });
+        cli.terminal.out(`${args.serial}: ${args.to}`);
+      },
+    }),
+    command<SerialArgs>({
+      command: "rm <serial>",
+      describe: "forget a server",
+      run: async (args) => {
+        const api = await connect(cli.terminal, cli.fetch);
+        await api.call("DELETE", pathOf(args.serial));
+        cli.terminal.out(`${args.serial} removed`);
+      },
+    }),
+  ]);
+}
+
+async function callAndPrint(cli: Cli, method: string, path: string): Promise<void> {
+  const api = await connect(cli.terminal, cli.fetch);
+  cli.terminal.out(JSON.stringify(await api.call(method, path), null, 2));
 }
 
 interface SerialArgs {
@@ -67,34 +71,28 @@ interface SerialArgs {
 const pathOf = (serial: string) => `/api/v1/servers/${encodeURIComponent(serial)}`;
 
 function addCommand(cli: Cli): Command {
-  return {
+  return command<AddArgs>({
     command: "add <serial>",
     describe: "add a server, or replace what is known of it",
-    builder: (y) =>
-      y
-        .positional("serial", { type: "string", describe: "DMI product serial" })
-        .option("bmc-url", { type: "string", demandOption: true, describe: "https://10.0.0.7" })
-        .option("bmc-user", { type: "string", demandOption: true })
-        .option("bmc-password-file", {
-          type: "string",
-          demandOption: true,
-          describe: 'file that holds the password, "-" for stdin',
-        })
-        .option("bmc-fingerprint", {
-          type: "string",
-          describe: "SHA-256 of the BMC's certificate: trust that one only",
-        })
-        .option("bmc-insecure", { type: "boolean", describe: "do not verify the certificate" })
-        .option("delivery", {
-          choices: ["dual", "usb", "combined"],
-          describe: "how the task gets there",
-        })
-        .option("network", {
-          type: "string",
-          describe: "JSON file with its network configuration",
-        }),
-    handler: (args: AddArgs) => add(cli, args),
-  };
+    positionals: { serial: { type: "string", describe: "DMI product serial" } },
+    options: {
+      "bmc-url": { type: "string", demandOption: true, describe: "https://10.0.0.7" },
+      "bmc-user": { type: "string", demandOption: true },
+      "bmc-password-file": {
+        type: "string",
+        demandOption: true,
+        describe: 'file that holds the password, "-" for stdin',
+      },
+      "bmc-fingerprint": {
+        type: "string",
+        describe: "SHA-256 of the BMC's certificate: trust that one only",
+      },
+      "bmc-insecure": { type: "boolean", describe: "do not verify the certificate" },
+      delivery: { choices: ["dual", "usb", "combined"], describe: "how the task gets there" },
+      network: { type: "string", describe: "JSON file with its network configuration" },
+    },
+    run: (args) => add(cli, args),
+  });
 }
 
 async function add(cli: Cli, args: AddArgs): Promise<void> {

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { arrayAt, at, stringAt } from "../../base/json.ts";
 import { connect } from "../api-client.ts";
-import { type Cli, type Command, print } from "../command.ts";
+import { type Cli, type Command, command, group, print } from "../command.ts";
 import { formatTime, table } from "../table.ts";
 
 interface UserArgs {
@@ -13,35 +13,36 @@ interface UserArgs {
 }
 
 export function userCommand(cli: Cli): Command {
-  return {
-    command: "user <action>",
-    describe: "who may use the controller",
-    builder: (y) =>
-      y
-        .command({
-          command: "add <name>",
-          describe: "add a user",
-          builder: {
-            role: { choices: ["admin", "operator", "reader"], default: "operator" },
-            "password-file": { type: "string", demandOption: true, describe: '"-" for stdin' },
-          },
-          handler: async (args: UserArgs) => {
-            const api = await connect(cli.terminal, cli.fetch);
-            const password = await readPassword(cli, args.passwordFile ?? "-");
-            await api.call("POST", "/api/v1/users", { name: args.name, role: args.role, password });
-            cli.terminal.out(`${args.name} added as ${args.role}`);
-          },
-        })
-        .command("list", "all users", {}, (args: { json?: boolean }) => list(cli, args.json))
-        .command("rm <name>", "remove a user", {}, async (args: UserArgs) => {
-          const api = await connect(cli.terminal, cli.fetch);
-          await api.call("DELETE", `/api/v1/users/${encodeURIComponent(args.name)}`);
-          cli.terminal.out(`${args.name} removed`);
-        })
-        .demandCommand(1)
-        .strict(),
-    handler: () => {},
-  };
+  return group("user", "who may use the controller", [
+    command<UserArgs>({
+      command: "add <name>",
+      describe: "add a user",
+      options: {
+        role: { choices: ["admin", "operator", "reader"], default: "operator" },
+        "password-file": { type: "string", demandOption: true, describe: '"-" for stdin' },
+      },
+      run: async (args) => {
+        const api = await connect(cli.terminal, cli.fetch);
+        const password = await readPassword(cli, args.passwordFile ?? "-");
+        await api.call("POST", "/api/v1/users", { name: args.name, role: args.role, password });
+        cli.terminal.out(`${args.name} added as ${args.role}`);
+      },
+    }),
+    command<{ json?: boolean }>({
+      command: "list",
+      describe: "all users",
+      run: (args) => list(cli, args.json),
+    }),
+    command<UserArgs>({
+      command: "rm <name>",
+      describe: "remove a user",
+      run: async (args) => {
+        const api = await connect(cli.terminal, cli.fetch);
+        await api.call("DELETE", `/api/v1/users/${encodeURIComponent(args.name)}`);
+        cli.terminal.out(`${args.name} removed`);
+      },
+    }),
+  ]);
 }
 
 async function readPassword(cli: Cli, file: string): Promise<string> {

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { readFile } from "node:fs/promises";
+import { ProvError } from "../../base/errors.ts";
+import { renderFindings } from "../../base/findings.ts";
+import { isObject } from "../../base/json.ts";
+import type { MachineFacts } from "../../plan/facts.ts";
+import { parseRecipe } from "../../recipe/parse.ts";
+import { parseReference } from "../../registry/reference.ts";
+import { workflowFor } from "../../workflows/all.ts";
+import { planRecipe, renderPlannedRecipe } from "../../workflows/plan-recipe.ts";
+import type { JobContext } from "../../workflows/workflow.ts";
+import { type Cli, type Command, command, print } from "../command.ts";
+
+interface PlanArgs {
+  recipe: string;
+  facts?: string;
+  json?: boolean;
+}
+
+export function planCommand(cli: Cli): Command {
+  return command<PlanArgs>({
+    command: "plan <recipe>",
+    describe: "print what the agent would do for a recipe, offline",
+    options: {
+      facts: { type: "string", describe: "facts of a machine, as prov facts prints them there" },
+    },
+    run: (args) => plan(cli, args),
+  });
+}
+
+async function plan(cli: Cli, args: PlanArgs): Promise<void> {
+  const text =
+    args.recipe === "-" ? await cli.terminal.stdin() : await readFile(args.recipe, "utf8");
+  const { recipe, findings } = parseRecipe(text);
+  if (recipe === undefined) {
+    throw new ProvError(`${args.recipe} is not a valid recipe:\n${renderFindings(findings)}`, {
+      code: "RECIPE_INVALID",
+    });
+  }
+  const found = workflowFor(recipe.taskTarget);
+  if (found.workflow === undefined) {
+    throw new ProvError(renderFindings([found.finding]), { code: "RECIPE_INVALID" });
+  }
+  const machine = args.facts === undefined ? null : await readFacts(args.facts);
+  const planned = planRecipe({
+    workflow: found.workflow,
+    recipe,
+    machine,
+    job: assumedJob(machine, recipe.ociUrl),
+    found: {},
+  });
+  print(cli, args.json, planned, () => renderPlannedRecipe(planned).trimEnd());
+}
+
+async function readFacts(path: string): Promise<MachineFacts> {
+  const document: unknown = JSON.parse(await readFile(path, "utf8"));
+  if (isObject(document) && Array.isArray(document.disks))
+    return document as unknown as MachineFacts;
+  throw new ProvError(`Cannot use ${path}: it is not the facts of a machine`, {
+    code: "USAGE",
+    hint: "Make it with prov facts on the machine.",
+  });
+}
+
+/** A job as it would be: for the machine at hand, with an artifact whose digest nobody has looked up. */
+function assumedJob(machine: MachineFacts | null, ociUrl: string | null): JobContext {
+  const reference = ociUrl === null ? null : parseReference(ociUrl);
+  return {
+    serverSerial: machine?.serial ?? "UNKNOWN",
+    bootMedium: null,
+    artifact:
+      reference === null
+        ? null
+        : {
+            name: `${reference.repository}:${reference.tag ?? "latest"}`,
+            digest: reference.digest,
+          },
+    files: "/run/provision",
+  };
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * `prov step NAME`: looks at the machine, plans one step of the workflow and executes the plan. Every choice
+ * is the planner's; this file only brings the pieces together.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describeError, hintOf, ProvError } from "../base/errors.ts";
+import { renderFindings } from "../base/findings.ts";
+import { type ActionEvent, type ExecuteDeps, executePlan } from "../exec/execute.ts";
+import { lookAt } from "../exec/look.ts";
+import { probeMachine } from "../exec/probe.ts";
+import type { CommandRunner } from "../exec/runner.ts";
+import { type Envelope, parseEnvelope } from "../jobs/envelope.ts";
+import type { Plan } from "../plan/action.ts";
+import { type Found, NOTHING_FOUND } from "../plan/look.ts";
+import { renderPlan } from "../plan/render.ts";
+import { parseRecipe } from "../recipe/parse.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import { stepNamed } from "../workflows/all.ts";
+import type { JobContext, Step, StepInput } from "../workflows/workflow.ts";
+import { openArtifact } from "./artifact.ts";
+import type { ClientDeps } from "./controller-client.ts";
+import type { AgentPaths } from "./paths.ts";
+import { type Progress, startProgress } from "./progress.ts";
+import { writeFailure } from "./report.ts";
+
+export interface StepDeps extends ClientDeps {
+  readonly runner: CommandRunner;
+}
+
+/** @throws {ProvError} after leaving the reason where `prov report` finds it. */
+export async function runStep(
+  name: string,
+  paths: AgentPaths,
+  deps: StepDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const { envelope, recipe } = await readJob(paths);
+  const step = stepNamed(recipe.taskTarget, name);
+  if (step === undefined) {
+    throw new ProvError(`Cannot run the step "${name}": ${recipe.taskTarget} has no such step`, {
+      code: "USAGE",
+    });
+  }
+  const progress = startProgress(envelope, deps);
+  progress.send({ type: "step-started", step: step.unit });
+  try {
+    const job = await jobContext(paths, envelope);
+    const plan = await planStep(step, { recipe, job }, deps, signal);
+    deps.log.info({}, renderPlan(plan));
+    await executePlan(plan, executeDeps(step, envelope, progress, deps), signal);
+    progress.send({ type: "step-finished", step: step.unit, actions: plan.actions.length });
+  } catch (error) {
+    const hint = hintOf(error);
+    const reason = `${describeError(error)}${hint === undefined ? "" : `. ${hint}`}`;
+    await writeFailure(paths, step.unit, reason);
+    progress.send({ type: "log", step: step.unit, level: "error", message: reason });
+    throw error;
+  } finally {
+    await progress.close();
+  }
+}
+
+async function readJob(paths: AgentPaths): Promise<{ envelope: Envelope; recipe: Recipe }> {
+  const envelope = parseEnvelope(await readFile(join(paths.run, "task.json"), "utf8"));
+  const parsed = parseRecipe(await readFile(join(paths.run, "recipe.json"), "utf8"));
+  if (parsed.recipe !== undefined) return { envelope, recipe: parsed.recipe };
+  throw new ProvError(`The recipe is invalid: ${renderFindings(parsed.findings)}`, {
+    code: "RECIPE_INVALID",
+  });
+}
+
+async function jobContext(paths: AgentPaths, envelope: Envelope): Promise<JobContext> {
+  const bootMedium = await readFile(join(paths.run, "boot-medium"), "utf8").catch(() => "");
+  const { artifact } = envelope;
+  return {
+    serverSerial: envelope.server_serial,
+    bootMedium: bootMedium === "" ? null : bootMedium,
+    artifact:
+      artifact === null
+        ? null
+        : { name: `${artifact.repository}:${artifact.reference}`, digest: artifact.digest },
+    files: paths.run,
+  };
+}
+
+/** Probe, mount read-only what the planner has to see, look, unmount, plan. */
+async function planStep(
+  step: Step,
+  known: { recipe: Recipe; job: JobContext },
+  deps: StepDeps,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const { runner } = deps;
+  const machine = await probeMachine({ runner, bootEntries: step.needsBootEntries });
+  const input: StepInput = { ...known, machine };
+  return step.plan(input, await see(step, input, deps, signal));
+}
+
+async function see(
+  step: Step,
+  input: StepInput,
+  deps: StepDeps,
+  signal: AbortSignal,
+): Promise<Found> {
+  const reach = step.reach(input);
+  if (reach.actions.length === 0) return NOTHING_FOUND;
+  const quiet: ExecuteDeps = {
+    runner: deps.runner,
+    openArtifact: () => Promise.reject(new TypeError("A look needs no artifact")),
+    onEvent: () => {},
+  };
+  await executePlan(reach, quiet, signal);
+  try {
+    return await lookAt(step.look(input));
+  } finally {
+    await executePlan(step.leave(input), quiet, signal);
+  }
+}
+
+function executeDeps(
+  step: Step,
+  envelope: Envelope,
+  progress: Progress,
+  deps: StepDeps,
+): ExecuteDeps {
+  const onEvent = (event: ActionEvent): void => {
+    if (event.kind === "started") {
+      deps.log.info({}, event.action.why);
+      const { why } = event.action;
+      progress.send({ type: "log", step: step.unit, level: "info", message: why });
+    }
+    if (event.kind === "line") deps.log.info({}, `  ${event.text}`);
+    if (event.kind === "bytes") {
+      progress.send({ type: "bytes", step: step.unit, done: event.done, total: event.total });
+    }
+  };
+  return {
+    runner: deps.runner,
+    openArtifact: (signal) => openArtifact(envelope, deps, signal),
+    onEvent,
+  };
+}
