@@ -21,7 +21,7 @@ import {
   type SimulatedHost,
 } from "./machine/simulated-machine.ts";
 
-export interface BmcServerSpec {
+interface BmcServerSpec {
   /** DMI product serial, and the server's key in prov. */
   readonly serial: string;
   readonly personality: PersonalityName;

@@ -61,6 +61,6 @@ async function runIp(argv: readonly string[]): Promise<void> {
   if ((await child.exited) === 0) return;
   throw new ProvError(`Cannot run ${argv.join(" ")}: ${complaint.trim()}`, {
     code: "COMMAND_FAILED",
-    hint: "Run the lab as root to use tap networks.",
+    hint: "Run the lab as root to use tap networks; remove interfaces that an earlier lab left behind.",
   });
 }

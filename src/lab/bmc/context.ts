@@ -19,7 +19,7 @@ export interface BmcContext extends SlotContext {
   readonly state: BmcState;
 }
 
-export interface BmcState {
+interface BmcState {
   /** Counts changes of the system's settings: part of its ETag. */
   systemVersion: number;
   /** Unix epoch, ms. */

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Clock } from "../../base/deps.ts";
 import { Refusal } from "./refusal.ts";
 
-export interface Session {
+interface Session {
   readonly id: string;
   readonly token: string;
   readonly username: string;

@@ -31,8 +31,7 @@ export interface Medium {
 /** What the firmware starts. A drive without a bootable medium falls through to the disk. */
 export type BootChoice = "disk" | { readonly drive: number };
 
-export const DISK_BUSES = ["virtio", "nvme", "sata"] as const;
-export type DiskBus = (typeof DISK_BUSES)[number];
+export type DiskBus = "virtio" | "nvme" | "sata";
 
 /** The hardware of a QEMU machine. */
 export interface MachineSpec {
@@ -62,7 +61,7 @@ export type MachineNetwork =
   | { readonly mode: "tap"; readonly interface: string };
 
 /** TCP from 127.0.0.1:`host` to the guest's `guest`. */
-export interface HostForward {
+interface HostForward {
   readonly host: number;
   readonly guest: number;
 }

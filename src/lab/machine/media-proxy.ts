@@ -10,6 +10,7 @@ export interface MediaProxy {
   readonly url: string;
   /** How many ranges were read of the medium's own URL. */
   reads(): number;
+  /** Ends reads that are under way too. */
   stop(): Promise<void>;
 }
 
@@ -31,10 +32,11 @@ const TRIES = 4;
  */
 export function startMediaProxy(medium: Medium, deps: MediaProxyDeps): MediaProxy {
   let reads = 0;
+  const stopped = new AbortController();
   const read = cacheBlocks(
     (start, end) => {
       reads++;
-      return readRange(medium, { start, end }, deps);
+      return readRange(medium, { start, end, signal: stopped.signal }, deps);
     },
     { size: medium.size, block: BLOCK, keep: KEEP },
   );
@@ -44,14 +46,19 @@ export function startMediaProxy(medium: Medium, deps: MediaProxyDeps): MediaProx
     idleTimeout: 120,
     fetch: (request) => answer(request, medium.size, read),
     error: (error) => {
-      deps.log.warn({ err: error, url: medium.url }, "medium cannot be read");
+      if (!stopped.signal.aborted) {
+        deps.log.warn({ err: error, url: medium.url }, "medium cannot be read");
+      }
       return new Response(null, { status: 502 });
     },
   });
   return {
     url: `http://127.0.0.1:${server.port}/medium.iso`,
     reads: () => reads,
-    stop: () => server.stop(true),
+    stop: () => {
+      stopped.abort(new Error("the medium was ejected"));
+      return server.stop(true);
+    },
   };
 }
 
@@ -81,32 +88,34 @@ async function answer(
   });
 }
 
+interface Piece {
+  readonly start: number;
+  readonly end: number;
+  readonly signal: AbortSignal;
+}
+
 /** Some tries, so that a medium survives a restart of the server behind it. */
-async function readRange(
-  medium: Medium,
-  range: { readonly start: number; readonly end: number },
-  deps: MediaProxyDeps,
-): Promise<Uint8Array> {
+async function readRange(medium: Medium, piece: Piece, deps: MediaProxyDeps): Promise<Uint8Array> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await readOnce(medium, range, deps.fetch);
+      return await readOnce(medium, piece, deps.fetch);
     } catch (error) {
       deps.log.debug({ err: error, url: medium.url, attempt }, "medium read failed");
-      if (attempt === TRIES) throw error;
-      await deps.sleep(seconds(attempt));
+      if (attempt === TRIES || piece.signal.aborted) throw error;
+      await deps.sleep(seconds(attempt), piece.signal);
     }
   }
 }
 
 async function readOnce(
   medium: Medium,
-  { start, end }: { readonly start: number; readonly end: number },
+  { start, end, signal }: Piece,
   fetch: Fetch,
 ): Promise<Uint8Array> {
   const response = await fetch(medium.url, {
     headers: { Range: `bytes=${start}-${end - 1}` },
     redirect: "manual",
-    signal: AbortSignal.timeout(seconds(60)),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(seconds(60))]),
     // Hardware seldom checks the certificate of a media server.
     tls: { rejectUnauthorized: false },
   });

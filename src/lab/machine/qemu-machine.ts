@@ -135,8 +135,9 @@ class QemuMachine implements Machine {
     const proxy = this.#media.get(drive);
     if (proxy === undefined) return;
     this.#media.delete(drive);
-    await this.#process?.eject(drive);
+    // First the proxy: QEMU ejects only after the reads that are under way, and these may hang.
     await proxy.stop();
+    await this.#process?.eject(drive);
     this.#deps.log.info(
       { serial: this.#setup.spec.serial, drive, reads: proxy.reads() },
       "medium ejected",

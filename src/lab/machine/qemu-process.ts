@@ -67,6 +67,14 @@ export async function startQemu(options: QemuProcessOptions): Promise<QemuProces
   }
 }
 
+/**
+ * The drive's content as a block device description (docs/interop/qmp, BlockdevOptionsCurlHttp).
+ * QEMU gives up a read after 5 s by default and the guest sees a broken CD; a media server may be
+ * slower than that, and the proxy in between tries again.
+ */
+const mediumNode = (url: string): string =>
+  `json:${JSON.stringify({ driver: "raw", file: { driver: "http", url, timeout: 300, readahead: 1024 * 1024 } })}`;
+
 function control(
   child: Subprocess<"pipe", "pipe", number>,
   qmp: Qmp,
@@ -77,8 +85,7 @@ function control(
     insert: async (drive, url) => {
       await qmp.execute("blockdev-change-medium", {
         id: driveId(drive),
-        filename: url,
-        format: "raw",
+        filename: mediumNode(url),
         force: true,
         "read-only-mode": "read-only",
       });

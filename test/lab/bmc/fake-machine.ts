@@ -6,14 +6,14 @@ import { type Faults, noFaults } from "../../../src/lab/bmc/faults.ts";
 import { PERSONALITIES, type PersonalityName } from "../../../src/lab/bmc/personality.ts";
 import type { BootChoice, Machine } from "../../../src/lab/machine/machine.ts";
 
-export interface FakeMachine extends Machine {
+interface FakeMachine extends Machine {
   /** What was booted, and which media came and went, in order. */
   readonly history: string[];
   /** What a guest does by itself. */
   reboot(): void;
 }
 
-export function fakeMachine(drives: number): FakeMachine {
+function fakeMachine(drives: number): FakeMachine {
   const history: string[] = [];
   let next: (() => BootChoice) | undefined;
   const start = () => {

@@ -81,3 +81,26 @@ test("a medium that is away for a moment is asked again; one that stays away is 
     }
   }
 });
+
+test("stopping ends a read that hangs", async () => {
+  const { promise: asked, resolve } = Promise.withResolvers<AbortSignal>();
+  const server = startMediaProxy(
+    { url: "http://192.0.2.1/m/tok/boot.iso", size: 10 },
+    {
+      fetch: (_url, init) => {
+        const signal = init?.signal ?? AbortSignal.abort();
+        resolve(signal);
+        return new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason));
+        });
+      },
+      sleep: () => Promise.resolve(),
+      log: silentLog,
+    },
+  );
+  const reading = fetch(server.url, { headers: { range: "bytes=0-9" } }).catch(() => undefined);
+  const signal = await asked;
+  await server.stop();
+  await reading;
+  expect(signal.aborted).toBeTrue();
+});
