@@ -76,13 +76,17 @@ function findingOf(error: ErrorObject, target: string): Finding {
 
 function messageOf(error: ErrorObject): string {
   const rule = stringAt(error.parentSchema, "description");
+  const limit = String(error.params.limit);
   switch (error.keyword) {
-    case "maxLength":
     case "minLength":
-    case "maxItems":
     case "minItems":
+      return "this is empty";
+    case "maxLength":
+      return `this is longer than ${limit} characters`;
+    case "maxItems":
+      return `these are more than ${limit}`;
     case "type":
-      return error.message ?? `breaks the rule "${error.keyword}"`;
+      return `this is not of type ${String(error.params.type)}`;
     case "enum":
       return `${quote(error.data)} is none of ${[error.schema].flat().join(", ")}`;
     default:
