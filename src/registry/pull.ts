@@ -38,7 +38,7 @@ export interface PullDeps {
   readonly onProgress?: (received: number) => void;
 }
 
-export interface Layer extends BlobContent {
+interface Layer extends BlobContent {
   readonly mediaType: string;
   /** File name, as oras writes it: annotation `org.opencontainers.image.title`. */
   readonly title?: string;

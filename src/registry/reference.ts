@@ -4,8 +4,7 @@ import { type Digest, parseDigest } from "./digest.ts";
 
 /** OCI distribution-spec, "Pulling manifests": `<name>`. */
 const COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
-export const REPOSITORY_PATTERN: string = `${COMPONENT}(?:/${COMPONENT})*`;
-const REPOSITORY = new RegExp(`^${REPOSITORY_PATTERN}$`);
+const REPOSITORY = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 /** The same clause, `<reference>` as a tag. */
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 /** Many clients refuse longer names, and so do file systems. */

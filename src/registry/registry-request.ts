@@ -6,16 +6,16 @@
  */
 import { ProvError } from "../base/errors.ts";
 import { formatDuration, type Millis, millis, minutes, seconds } from "../base/units.ts";
+import { bearerFor } from "./bearer.ts";
 import type { ArtifactSource, PullDeps } from "./pull.ts";
 
-export const DEFAULT_PATIENCE: Millis = minutes(15);
+const DEFAULT_PATIENCE: Millis = minutes(15);
 const FIRST_PAUSE = millis(500);
 const LONGEST_PAUSE = seconds(15);
 const MAX_REDIRECTS = 5;
 
 /**
- * GETs a path of the registry. Redirects are followed here, so that the credentials stay with the
- * registry's own origin (RFC 9110, section 15.4).
+ * GETs a path of the registry, with a bearer token where it asks for one.
  *
  * @throws {ProvError} `UNAUTHENTICATED`, `FORBIDDEN`, `ARTIFACT_NOT_FOUND`, `ARTIFACT_INVALID`
  * @throws {Error} for what may be better the next time.
@@ -27,9 +27,34 @@ export async function ask(
   deps: PullDeps,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
+  const request = { source, path, headers, deps, signal };
+  const first = await follow(request, source.authorization);
+  if (first.ok) return first;
+  if (first.status !== 401) throw refused(source, first);
+  const bearer = await bearerFor(first.headers.get("www-authenticate"), source, deps, signal);
+  const second = bearer === undefined ? first : await follow(request, bearer);
+  if (second.ok) return second;
+  throw refused(source, second);
+}
+
+interface Asked {
+  readonly source: ArtifactSource;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly deps: PullDeps;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Redirects are followed here, so that the credentials stay with the registry's own origin (RFC
+ * 9110, section 15.4). The body of a response that is not ok has been given up.
+ */
+async function follow(asked: Asked, authorization: string | null): Promise<Response> {
+  const { source, path, headers, deps, signal } = asked;
   const origin = new URL(source.registry).origin;
   let url = new URL(source.registry.replace(/\/+$/, "") + path);
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+    const isOwn = url.origin === origin;
     const response = await deps.fetch(url.href, {
       redirect: "manual",
       // Bun would unpack a blob that happens to be served with a Content-Encoding.
@@ -37,17 +62,15 @@ export async function ask(
       headers: {
         ...headers,
         "accept-encoding": "identity",
-        ...(source.authorization !== null &&
-          url.origin === origin && { authorization: source.authorization }),
+        ...(authorization !== null && isOwn && { authorization }),
       },
       ...(source.ca !== null && { tls: { ca: source.ca } }),
       ...(signal !== undefined && { signal }),
     });
     if (response.ok) return response;
-    const location = response.headers.get("location");
-    const isRedirect = response.status >= 300 && response.status < 400 && location !== null;
     await response.body?.cancel();
-    if (!isRedirect) throw refused(source, response);
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status >= 400 || location === null) return response;
     url = new URL(location, url);
   }
   throw new ProvError(`Cannot pull from ${source.registry}: it redirects without end`, {

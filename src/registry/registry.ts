@@ -49,7 +49,7 @@ export interface RegistryDeps {
   readonly reserveBytes?: number;
 }
 
-export interface Resolved {
+interface Resolved {
   readonly digest: Digest;
   readonly mediaType: string;
   /** Of the manifest, in bytes. */

@@ -3,18 +3,22 @@ import { expect, test } from "bun:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { $ } from "bun";
 import { digestOf } from "../../src/registry/digest.ts";
 import { errorCode, noise, pushBlob, serveRegistry } from "../registry/served.ts";
+
+function runProgram(...argv: string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync(argv);
+  if (exitCode !== 0) throw new Error(`${argv.join(" ")} exited with ${exitCode}: ${stderr}`);
+}
 
 /** A registry on a file system of `megabytes`, which needs root to make. */
 async function withSmallDisk(megabytes: number, run: (root: string) => Promise<void>) {
   const root = await mkdtemp(join(tmpdir(), "prov-small-"));
-  await $`mount -t tmpfs -o size=${megabytes}m prov-small ${root}`.quiet();
+  runProgram("mount", "-t", "tmpfs", "-o", `size=${megabytes}m`, "prov-small", root);
   try {
     await run(root);
   } finally {
-    await $`umount --lazy ${root}`.quiet();
+    runProgram("umount", "--lazy", root);
     await rm(root, { recursive: true, force: true });
   }
 }

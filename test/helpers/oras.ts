@@ -2,7 +2,6 @@
 import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { $ } from "bun";
 
 /** The Debian release whose `oras` is used; older releases have none, and its binary needs only libc. */
 const RELEASE = "trixie";
@@ -49,9 +48,14 @@ async function extract(work: string): Promise<void> {
     // As root, apt would change to a user who may not write here.
     "APT::Sandbox::User=root",
   ].flatMap((option) => ["-o", option]);
-  await $`apt-get ${options} -qq update`.quiet();
-  await $`apt-get ${options} -qq download oras`.cwd(work).quiet();
-  await $`dpkg-deb --extract ${[...new Bun.Glob("oras_*.deb").scanSync(work)][0] ?? "oras.deb"} root`
-    .cwd(work)
-    .quiet();
+  await expectProgram(["apt-get", ...options, "-qq", "update"], work);
+  await expectProgram(["apt-get", ...options, "-qq", "download", "oras"], work);
+  const [archive = "oras.deb"] = new Bun.Glob("oras_*.deb").scanSync(work);
+  await expectProgram(["dpkg-deb", "--extract", archive, "root"], work);
+}
+
+async function expectProgram(argv: readonly string[], cwd: string): Promise<void> {
+  const child = Bun.spawn([...argv], { cwd, stdout: "ignore", stderr: "pipe" });
+  const [error, exit] = await Promise.all([child.stderr.text(), child.exited]);
+  if (exit !== 0) throw new Error(`${argv.join(" ")} exited with ${exit}: ${error}`);
 }

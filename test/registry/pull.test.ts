@@ -189,6 +189,52 @@ describe("resolveArtifact", () => {
   });
 });
 
+describe("a registry with bearer tokens", () => {
+  const challenge = (realm: string) =>
+    `Bearer realm="${realm}",service="reg",scope="repository:os/debian:pull"`;
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    config: { mediaType: "x/y", digest: digestOf("{}"), size: 2 },
+    layers: [{ mediaType: "x/y", digest: digestOf("a"), size: 1 }],
+  });
+
+  function tokenRegistry(realm: string) {
+    const seen: [string, string | null][] = [];
+    const fetch: Fetch = (url, init) => {
+      const authorization = new Headers(init?.headers).get("authorization");
+      seen.push([url, authorization]);
+      if (url.startsWith(realm)) return Promise.resolve(Response.json({ token: "t1" }));
+      if (authorization === "Bearer t1") return Promise.resolve(new Response(manifest));
+      const headers = { "www-authenticate": challenge(realm) };
+      return Promise.resolve(new Response("", { status: 401, headers }));
+    };
+    return { fetch, seen };
+  }
+  const query = "?service=reg&scope=repository%3Aos%2Fdebian%3Apull";
+
+  test("gives one to anybody, and our credentials go nowhere else", async () => {
+    const { fetch, seen } = tokenRegistry("https://auth.example/token");
+    await resolveArtifact({ ...source, authorization: "Basic eDp5" }, depsWith(fetch));
+    expect(seen.slice(1)).toEqual([
+      [`https://auth.example/token${query}`, null],
+      ["http://registry:5000/v2/os/debian/manifests/13", "Bearer t1"],
+    ]);
+  });
+
+  test("gives one for our credentials when it is its own realm", async () => {
+    const { fetch, seen } = tokenRegistry("http://registry:5000/token");
+    await resolveArtifact({ ...source, authorization: "Basic eDp5" }, depsWith(fetch));
+    expect(seen[1]).toEqual([`http://registry:5000/token${query}`, "Basic eDp5"]);
+  });
+
+  test("is not asked in the clear for a registry with TLS", async () => {
+    const { fetch, seen } = tokenRegistry("http://auth.example/token");
+    const secure = { ...source, registry: "https://registry" };
+    await expect(resolveArtifact(secure, depsWith(fetch))).rejects.toEqual(code("UNAUTHENTICATED"));
+    expect(seen).toHaveLength(1);
+  });
+});
+
 describe("openBlob", () => {
   const bytes = noise(10_000);
   const blob = { digest: digestOf(bytes), size: bytes.length };
