@@ -95,12 +95,12 @@ export type Catalog = ReturnType<typeof openCatalog>;
 
 /** @throws {ProvError} `STORE_TOO_NEW` when a newer prov has written the file. */
 export function openCatalog(path: string) {
-  const db = new Database(path, { create: true, strict: true });
-  db.run("pragma busy_timeout = 5000");
-  db.run("pragma journal_mode = wal");
   // What a 201 has acknowledged is on the disk.
-  db.run("pragma synchronous = full");
+  const db = open(path, "full");
   const isNew = migrate(db, path);
+  // An upload that a power cut makes unknown is begun again: no reason to make everybody wait for
+  // the disk at each of its steps.
+  const relaxed = open(path, "normal");
   return {
     /** True until {@link setFilled}: what is on disk is not in it yet. */
     isNew,
@@ -111,9 +111,20 @@ export function openCatalog(path: string) {
     ...blobQueries(db),
     ...manifestQueries(db),
     ...tagQueries(db),
-    ...uploadQueries(db),
-    close: () => db.close(),
+    ...uploadQueries(relaxed),
+    close: () => {
+      relaxed.close();
+      db.close();
+    },
   };
+}
+
+function open(path: string, synchronous: "full" | "normal"): Database {
+  const db = new Database(path, { create: true, strict: true });
+  db.run("pragma busy_timeout = 5000");
+  db.run("pragma journal_mode = wal");
+  db.run(`pragma synchronous = ${synchronous}`);
+  return db;
 }
 
 /** @returns true when the catalog must be filled. */
