@@ -129,22 +129,38 @@ function commandLine(target: LinuxTarget, system: System): Action {
   };
 }
 
-/** Entries that the image brought along still name the root it was built on. */
+/**
+ * Entries that the image brought along still name the root it was built on, and their paths are as its file
+ * systems were: GRUB reads them from the top of the file system that has /boot.
+ */
 function entryActions(target: LinuxTarget, found: Found): Action[] {
   const paths = Object.keys(found.texts).filter((p) => p.startsWith("boot/loader/entries/"));
-  return paths.map((path) => {
-    const lines = (found.texts[path] ?? "").split("\n").map((line) => {
-      const match = /^options(\s+)(.*)$/.exec(line);
-      return match === null ? line : `options${match[1]}${optionsFor(target, match[2] ?? "")}`;
-    });
-    return {
-      kind: "write",
-      why: "lead a boot entry to the root",
-      path: `${ROOT}/${path}`,
-      text: lines.join("\n"),
-      mode: 0o644,
-    };
-  });
+  return paths.map((path) => ({
+    kind: "write",
+    why: "lead a boot entry to the root",
+    path: `${ROOT}/${path}`,
+    text: (found.texts[path] ?? "")
+      .split("\n")
+      .map((line) => entryLine(target, line))
+      .join("\n"),
+    mode: 0o644,
+  }));
+}
+
+/** One `key value` line of an entry: UAPI Boot Loader Specification, type 1. */
+function entryLine(target: LinuxTarget, line: string): string {
+  const [, key, space, value = ""] = /^(\S+)(\s+)(.*)$/.exec(line) ?? [];
+  switch (key) {
+    case "options":
+      return `${key}${space}${optionsFor(target, value)}`;
+    case "linux":
+    case "initrd": {
+      const inBoot = value.replace(/^\/(?:boot\/)?/, "/");
+      return `${key}${space}${bootFilesystem(target).prefix}${inBoot}`;
+    }
+    default:
+      return line;
+  }
 }
 
 /** Images made from packages without scriptlets have their kernels in /usr/lib/modules only. */
