@@ -35,6 +35,7 @@ export async function feed(
   try {
     const sink = createSink(deps, session, session.hasher, writer);
     const ended = await receiveBody(body.stream, sink, stop);
+    await sink.settled();
     await writer.sync();
     deps.catalog.setReceived(session.id, session.received, deps.now());
     const got = session.received - before;
@@ -60,6 +61,8 @@ function createSink(
   let checked = session.received;
   let checkpoint: Promise<void> | undefined;
   return {
+    /** Resolves when no checkpoint is on its way any more. */
+    settled: async () => await checkpoint,
     hash: (chunk: Uint8Array) => void hasher.update(chunk),
     async write(chunks: readonly Uint8Array[]): Promise<void> {
       await writer.write(chunks);

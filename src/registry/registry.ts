@@ -6,7 +6,7 @@
  * from, `uploads.ts` how content comes in. Who may do what is decided outside and handed in.
  */
 import { type Clock, type Log, realSleep, type Sleep } from "../base/deps.ts";
-import { mib } from "../base/units.ts";
+import { type Millis, mib, seconds } from "../base/units.ts";
 import { deleteBlob, getBlob } from "./blob-routes.ts";
 import { openBlobStorage } from "./blob-storage.ts";
 import type { Access, Call, Parts, RegistryAction } from "./call.ts";
@@ -47,6 +47,8 @@ export interface RegistryDeps {
   readonly sleep?: Sleep;
   /** Bytes that uploads leave free on the disk. Default: 128 MiB. */
   readonly reserveBytes?: number;
+  /** After so long an upload that brings little makes room for the next one. Default: 5 s. */
+  readonly slowAfter?: Millis;
 }
 
 interface Resolved {
@@ -74,7 +76,14 @@ export interface Registry {
 
 /** @throws {ProvError} `STORE_TOO_NEW` */
 export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
-  const { root, log, now, sleep = realSleep, reserveBytes = mib(128) } = deps;
+  const {
+    root,
+    log,
+    now,
+    sleep = realSleep,
+    reserveBytes = mib(128),
+    slowAfter = seconds(5),
+  } = deps;
   const storage = await openBlobStorage(root);
   const catalog = openCatalog(catalogPath(root));
   if (catalog.isNew) {
@@ -83,7 +92,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
       log.warn({ repositories }, "registry catalog made again from the layouts");
     catalog.setFilled();
   }
-  const uploads = createUploads({ storage, catalog, log, now, reserveBytes });
+  const uploads = createUploads({ storage, catalog, now, reserveBytes, slowAfter });
   const layouts = createLayoutWriter({ root, catalog, log, sleep });
   const parts: Parts = { storage, catalog, uploads, layouts, locks: createKeyedLock(), log, now };
   await uploads.recover();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import type { Clock, Log } from "../base/deps.ts";
+import type { Clock } from "../base/deps.ts";
+import type { Millis } from "../base/units.ts";
 import type { BlobStorage } from "./blob-storage.ts";
 import type { Catalog, UploadRow } from "./catalog.ts";
 import type { Algorithm } from "./digest.ts";
@@ -9,10 +10,11 @@ import { OciError } from "./oci-error.ts";
 export interface UploadDeps {
   readonly storage: BlobStorage;
   readonly catalog: Catalog;
-  readonly log: Log;
   readonly now: Clock;
   /** Bytes that uploads leave free on the disk. */
   readonly reserveBytes: number;
+  /** How often each body is looked at: whether it is a slow one. */
+  readonly slowAfter: Millis;
 }
 
 export interface Body {

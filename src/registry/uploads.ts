@@ -5,6 +5,7 @@
  * An upload outlives the connection and the process; only its hash is kept in memory, and made
  * again from the file when it is missing.
  */
+import type { Millis } from "../base/units.ts";
 import type { BlobStorage } from "./blob-storage.ts";
 import { type Algorithm, algorithmOf, type Digest } from "./digest.ts";
 import { feed, isStorageFull, requireSpace, requireStart } from "./feed.ts";
@@ -21,6 +22,8 @@ import {
 
 /** Each body being read costs 3 to 6 MB; one that waits costs nothing, because TCP stalls it. */
 const ACTIVE_BODIES = 24;
+/** A body that brings less than this in {@link UploadDeps.slowAfter} is slow. */
+const SLOW_BYTES = 1024 * 1024;
 /** An upload nobody has touched for so long is given up. */
 const ABANDONED_AFTER_MS = 24 * 3600 * 1000;
 
@@ -117,7 +120,14 @@ async function append(
   const { stream } = body;
   if (stream === null || body.length === 0) return session.received;
   const stop = new AbortController();
-  const feeding = all.gate.run(() => feed(all, session, { ...body, stream }, stop.signal));
+  const feeding = all.gate.run(async (leave) => {
+    const timer = leaveWhenSlow(session, all.slowAfter, leave);
+    try {
+      await feed(all, session, { ...body, stream }, stop.signal);
+    } finally {
+      clearInterval(timer);
+    }
+  });
   const clear = () => {
     session.active = undefined;
   };
@@ -130,6 +140,15 @@ async function append(
     throw error;
   }
   return session.received;
+}
+
+/** A slow client takes little memory, and must not keep the fast ones waiting for as long as it likes. */
+function leaveWhenSlow(session: Session, after: Millis, leave: () => void) {
+  let seen = session.received;
+  return setInterval(() => {
+    if (session.received - seen < SLOW_BYTES) leave();
+    seen = session.received;
+  }, after);
 }
 
 async function finish(all: Uploading, session: Session, digest: Digest): Promise<number> {

@@ -155,6 +155,6 @@ test("R48, R51: any sequence of pushes, mounts, deletes, restarts and rebuilds a
         await world.served[Symbol.asyncDispose]();
       }
     }),
-    { numRuns: 15 },
+    { numRuns: 10 },
   );
 }, 30_000);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
+import { millis } from "../../src/base/units.ts";
 import { digestOf } from "../../src/registry/digest.ts";
 import { errorCode, noise, pushImage, type Served, serveRegistry, text } from "./served.ts";
 
@@ -232,6 +233,31 @@ describe("R49: uploads that break", () => {
     });
     expect((await served.ask("PUT", `${upload}?digest=${digestOf(bytes)}`)).status).toBe(201);
     stale.terminate();
+  });
+
+  test("R55: many slow clients take as long as they like and keep nobody waiting", async () => {
+    await using served = await serveRegistry({ slowAfter: millis(50) });
+    const slow = [];
+    for (let i = 0; i < 30; i++) {
+      const upload = await begin(served);
+      slow.push({
+        upload,
+        socket: await sendPart(served, upload, text("ab"), "Content-Length: 3"),
+      });
+    }
+    const bytes = noise(300_000);
+    const upload = await begin(served);
+    const put = await served.ask("PUT", `${upload}?digest=${digestOf(bytes)}`, { body: bytes });
+    expect(put.status).toBe(201);
+    for (const { socket } of slow) socket.write("c");
+    for (const { upload: own } of slow)
+      await until(async () => (await rangeOf(served, own)) === "0-2");
+    for (const { upload: own, socket } of slow) {
+      const path = `${own}?digest=${digestOf("abc")}`;
+      await until(async () => (await served.ask("PUT", path)).status !== 409);
+      socket.end();
+    }
+    expect((await served.ask("HEAD", `a/blobs/${digestOf("abc")}`)).status).toBe(200);
   });
 
   test("after a crash what was acknowledged is there and the upload goes on", async () => {
