@@ -79,7 +79,7 @@ export async function errorCode(response: Response): Promise<string> {
 }
 
 export async function pushBlob(
-  served: Served,
+  served: Pick<Served, "ask">,
   repository: string,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<Digest> {
@@ -100,7 +100,7 @@ export interface ImageOptions {
 
 /** Pushes layers, an empty config and a manifest under `reference`. */
 export async function pushImage(
-  served: Served,
+  served: Pick<Served, "ask">,
   repository: string,
   reference: string,
   { layers = [text("layer")], subject, artifactType, titles = [] }: ImageOptions = {},
