@@ -19,7 +19,8 @@ import { identify, requireUser } from "./auth/middleware.ts";
 import { registryAccess } from "./auth/registry-access.ts";
 import type { KeyedLock } from "./bmc-lock.ts";
 import { type ControllerConfig, isHttpMediaOnly } from "./config.ts";
-import { createTaskIsos } from "./media/task-iso.ts";
+import type { MediaLibrary } from "./media/library.ts";
+import type { TaskIsos } from "./media/task-iso.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ControllerDeps } from "./ports.ts";
 
@@ -28,16 +29,16 @@ export interface AppParts {
   readonly deps: ControllerDeps;
   readonly metrics: Metrics;
   readonly bmcLock: KeyedLock;
+  readonly taskIsos: TaskIsos;
+  readonly library: MediaLibrary;
   readonly areWorkersAlive: () => boolean;
 }
 
 /** All routes of the controller, in the order they are tried. */
 export function createApp(parts: AppParts): Hono<Api> {
-  const { config, deps, metrics, bmcLock } = parts;
+  const { config, deps, metrics, bmcLock, taskIsos, library } = parts;
   const authenticator = createAuthenticator(deps.store, deps.now);
   const agentLimit = createLoginLimit(deps.now);
-  const taskIsos = createTaskIsos(deps.store);
-  const mediaParts = { config, deps, metrics, taskIsos };
 
   const app = new Hono<Api>({ getPath: pathOf });
   app.onError((error) => answerError(error, deps));
@@ -45,8 +46,8 @@ export function createApp(parts: AppParts): Hono<Api> {
   app.use(securityHeaders(), requestLog(metrics, deps));
   if (isHttpMediaOnly(config)) app.use(refusePlainHttp());
 
-  app.route("/m", tokenMediaRoutes(mediaParts));
-  app.route("/media", signedMediaRoutes(mediaParts));
+  app.route("/m", tokenMediaRoutes(library));
+  app.route("/media", signedMediaRoutes(config, taskIsos, deps));
   app.route("/", aboutRoutes(parts.areWorkersAlive, metrics, deps));
 
   // The agent shows its job's secret, which is no user's password: before the login.

@@ -33,6 +33,11 @@ export interface ControllerConfig {
   readonly http: ListenAddress | null;
   readonly https: HttpsListener | null;
   /**
+   * A listener of its own for media, in plain HTTP. Without it BMCs read from the listeners above, where the
+   * GET of a whole combined ISO comes in chunks and without its length (media/serve.ts).
+   */
+  readonly media?: ListenAddress;
+  /**
    * Base URLs under which BMCs and servers reach this controller, in order of preference.
    * Empty: the addresses it listens on, which is only right on one machine.
    */

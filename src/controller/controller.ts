@@ -8,6 +8,8 @@ import type { Peer } from "./api/context.ts";
 import { createApp } from "./app.ts";
 import { createBmcLock } from "./bmc-lock.ts";
 import type { ControllerConfig } from "./config.ts";
+import { createMediaLibrary } from "./media/library.ts";
+import { createTaskIsos } from "./media/task-iso.ts";
 import { createMetrics } from "./metrics.ts";
 import type { ControllerDeps } from "./ports.ts";
 import { createWorkers } from "./worker/workers.ts";
@@ -28,12 +30,22 @@ export interface InitialAdmin {
   readonly password: string;
 }
 
-/** @param config with at least one public URL, and checked by {@link checkConfig}. */
-export function createController(config: ControllerConfig, deps: ControllerDeps): Controller {
+/**
+ * @param config with at least one public URL, and checked by {@link checkConfig}.
+ * @param mediaUrls base URLs of media, where they are not the public ones.
+ */
+export function createController(
+  config: ControllerConfig,
+  deps: ControllerDeps,
+  mediaUrls: readonly string[] = config.publicUrls,
+): Controller {
   const metrics = createMetrics();
   const bmcLock = createBmcLock();
-  const workers = createWorkers({ config, deps, metrics, bmcLock });
-  const app = createApp({ config, deps, metrics, bmcLock, areWorkersAlive: workers.areAlive });
+  const taskIsos = createTaskIsos(deps.store);
+  const library = createMediaLibrary({ config, deps, metrics, taskIsos });
+  const shared = { config, deps, metrics, bmcLock };
+  const workers = createWorkers({ ...shared, mediaUrls });
+  const app = createApp({ ...shared, taskIsos, library, areWorkersAlive: workers.areAlive });
   return {
     fetch: async (request, peer) => await app.fetch(request, { peer }),
     async start() {

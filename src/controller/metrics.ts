@@ -11,7 +11,10 @@ const SERIES = {
   prov_workers: { type: "gauge", help: "Worker slots, by state." },
   job_transitions_total: { type: "counter", help: "Jobs that entered a phase or ended." },
   http_requests_total: { type: "counter", help: "Requests answered, by route and status code." },
-  media_requests_total: { type: "counter", help: "Requests for media URLs, by kind and code." },
+  media_reads_total: {
+    type: "counter",
+    help: "GETs of media that were answered with content, by kind.",
+  },
   webhook_received_total: { type: "counter", help: "Status reports of agents." },
   auth_failures_total: { type: "counter", help: "Requests refused with 401 or 429." },
 } as const satisfies Record<string, { readonly type: "gauge" | "counter"; readonly help: string }>;

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Server as BunServer } from "bun";
+import { listenMedia } from "../media/listen.ts";
 import { errorResponse } from "./api/errors.ts";
 import { type ControllerConfig, checkConfig } from "./config.ts";
 import { type Controller, createController, type InitialAdmin } from "./controller.ts";
 import type { ControllerDeps } from "./ports.ts";
 
 export interface RunningController {
-  /** Where it listens. */
+  /** Where the API listens. */
   readonly urls: readonly string[];
   /** Set at the very first start only: to be shown to the operator once. */
   readonly initialAdmin: InitialAdmin | null;
-  /** Closes the listeners, lets go of all jobs; the store is the caller's. */
+  /** Lets go of all jobs and closes the listeners; the store is the caller's. */
   stop(): Promise<void>;
 }
 
 type Listener = BunServer<undefined>;
+type Answer = (request: Request, listener: Listener) => Promise<Response>;
 
 /**
  * Opens the listeners and starts the workers.
@@ -26,40 +28,40 @@ export async function startController(
 ): Promise<RunningController> {
   checkConfig(config);
   let controller: Controller | undefined;
-  const answer = async (request: Request, server: Listener): Promise<Response> => {
-    const { pathname } = new URL(request.url, "http://unknown.invalid");
-    // Blobs and media take as long as they take; see R55.
-    if (/^\/(?:v2|m|media|api\/v1\/jobs)\//.test(pathname)) server.timeout(request, 0);
-    return (
-      (await controller?.fetch(request, server)) ??
-      errorResponse("unavailable", "The controller is starting")
-    );
+  const answer: Answer = async (request, listener) => {
+    if (controller === undefined) return errorResponse("unavailable", "The controller is starting");
+    return await controller.fetch(request, listener);
+  };
+  const read = (request: Request): Response | Promise<Response> => {
+    const isMedium = new URL(request.url).pathname.startsWith("/m/");
+    if (controller === undefined || !isMedium) return errorResponse("not_found", "Only media here");
+    return controller.fetch(request);
   };
   const listeners = listen(config, answer, deps);
   const urls = listeners.map(({ url }) => url.origin);
-  const publicUrls = config.publicUrls.length > 0 ? config.publicUrls : urls;
-  controller = createController({ ...config, publicUrls: publicUrls.map(trimSlash) }, deps);
+  const media =
+    config.media && (await listenMedia({ ...config.media, log: deps.log, fetch: read }));
+  const publicUrls = (config.publicUrls.length > 0 ? config.publicUrls : urls).map(trimSlash);
+  const mediaUrls = media === undefined ? publicUrls : publicUrls.map((url) => at(url, media.port));
+  controller = createController({ ...config, publicUrls }, deps, mediaUrls);
   const initialAdmin = await controller.start();
-  deps.log.info({ urls }, "controller ready");
+  deps.log.info({ urls, public_urls: publicUrls, media_urls: mediaUrls }, "controller ready");
   return {
     urls,
     initialAdmin,
     async stop() {
       await controller.stop();
-      await Promise.all(listeners.map((listener) => listener.stop(true)));
+      await Promise.all([...listeners.map((listener) => listener.stop(true)), media?.close()]);
     },
   };
 }
 
-function listen(
-  config: ControllerConfig,
-  fetch: (request: Request, server: Listener) => Promise<Response>,
-  deps: ControllerDeps,
-): readonly Listener[] {
+function listen(config: ControllerConfig, fetch: Answer, deps: ControllerDeps): Listener[] {
   const common = {
     fetch,
+    // Transfers and event streams take as long as they take.
     idleTimeout: 0,
-    // 0 would mean none; artifacts have no limit, and each JSON route has its own.
+    // Artifacts have no limit, and every JSON route has its own; 0 would allow no body at all.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     // A thrown error would else be answered with a page of source code.
     development: false,
@@ -81,3 +83,8 @@ function listen(
 }
 
 const trimSlash = (url: string): string => url.replace(/\/+$/, "");
+
+/** The same host in plain HTTP on another port. */
+function at(url: string, port: number): string {
+  return `http://${new URL(url).hostname}:${port}`;
+}

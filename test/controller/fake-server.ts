@@ -15,6 +15,9 @@ const slot = (id: string): MediaSlot => ({
   protocols: ["HTTP", "HTTPS"],
 });
 
+export const virtualCds = (count: number): readonly MediaSlot[] =>
+  Array.from({ length: count }, (_, i) => slot(`CD${i + 1}`));
+
 /** What the agent does once it runs, one request after the other. */
 export type AgentStep =
   | { readonly progress: readonly ProgressEvent[] }
@@ -45,7 +48,7 @@ export class FakeServer {
   readonly boots = { task: 0, disk: 0 };
   /** Thrown by an operation as long as it is here. */
   readonly faults = new Map<Operation, ProvError>();
-  slots: readonly MediaSlot[] = [slot("CD1"), slot("CD2")];
+  slots = virtualCds(2);
   script: readonly AgentStep[] = SUCCESS;
   /** False: the firmware ignores the virtual CD. */
   readsMedia = true;

@@ -84,8 +84,9 @@ export class Site implements AsyncDisposable {
   readonly store: Store;
   readonly config: ControllerConfig;
   controller: Controller;
-  #deps: ControllerDeps;
+  deps: ControllerDeps;
   readonly #directory: string;
+  #ids = 0;
 
   static async open(more: Partial<ControllerConfig> = {}): Promise<Site> {
     const store = await openStore({ path: ":memory:", key: new Uint8Array(32).fill(7) });
@@ -127,12 +128,11 @@ export class Site implements AsyncDisposable {
       anonymousPull: false,
       ...more,
     };
-    this.#deps = this.#makeDeps();
-    this.controller = createController(this.config, this.#deps);
+    this.deps = this.#makeDeps();
+    this.controller = createController(this.config, this.deps);
   }
 
   #makeDeps(): ControllerDeps {
-    let ids = 0;
     const log: Log = {
       debug: (fields, message) => this.#log("debug", fields, message),
       info: (fields, message) => this.#log("info", fields, message),
@@ -146,8 +146,8 @@ export class Site implements AsyncDisposable {
       log,
       now: this.clock.now,
       sleep: this.clock.sleep,
-      newId: () => `${String(++ids).padStart(8, "0")}-0000-4000-8000-000000000000`,
-      newSecret: () => `CANARY-secret-${++ids}`,
+      newId: () => `${String(++this.#ids).padStart(8, "0")}-0000-4000-8000-000000000000`,
+      newSecret: () => `CANARY-secret-${++this.#ids}`,
       build: { version: "0.1.0", commit: "abcdef0" },
     };
   }
@@ -160,8 +160,8 @@ export class Site implements AsyncDisposable {
 
   /** Another controller process on the same database; `change` stands between it and what it depends on. */
   startAnother(change: (deps: ControllerDeps) => ControllerDeps = (deps) => deps): void {
-    this.#deps = change(this.#makeDeps());
-    this.controller = createController(this.config, this.#deps);
+    this.deps = change(this.#makeDeps());
+    this.controller = createController(this.config, this.deps);
   }
 
   readonly send = (request: Request): Promise<Response> => this.controller.fetch(request);

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { ProvError } from "../../src/base/errors.ts";
 import { expectGolden } from "../helpers/golden.ts";
-import { unreachable } from "./fake-server.ts";
+import { unreachable, virtualCds } from "./fake-server.ts";
 import { RECIPE, Site } from "./site.ts";
 
 interface Story {
@@ -21,7 +21,7 @@ const STORIES: readonly Story[] = [
   {
     name: "success-one-cd-power-off",
     arrange: ({ server }) => {
-      server.slots = server.slots.slice(0, 1);
+      server.slots = virtualCds(1);
     },
     recipe: { ...RECIPE, power_after: "off" },
     outcome: "succeeded",

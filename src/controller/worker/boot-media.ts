@@ -15,7 +15,7 @@ export async function runPowerOff({ bmc, signal }: PhaseContext): Promise<Step> 
 }
 
 export async function runInsert(context: PhaseContext): Promise<Step> {
-  const { bmc, signal, server, config } = context;
+  const { bmc, signal, server } = context;
   return await bmc.use(signal, async (b, capabilities) => {
     const delivery = server.delivery ?? requireDelivery(capabilities);
     const tokens = await issueMedia(delivery, context);
@@ -25,7 +25,7 @@ export async function runInsert(context: PhaseContext): Promise<Step> {
     for (const [i, slot] of slots.entries()) {
       const token = tokens[i];
       if (token === undefined) throw new TypeError("A delivery has as many media as slots");
-      await b.insert(slot, mediaUrl(token, slot, config.publicUrls));
+      await b.insert(slot, mediaUrl(token, slot, context.mediaUrls));
       events.push(`Inserted the ${token.kind} medium into ${slot.id}`);
     }
     return enter("boot-override", ...events);

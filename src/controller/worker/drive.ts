@@ -24,6 +24,8 @@ export interface DriveParts {
   readonly deps: ControllerDeps;
   readonly metrics: Metrics;
   readonly bmcLock: KeyedLock;
+  /** Base URLs of media, most preferred first. */
+  readonly mediaUrls: readonly string[];
 }
 
 /** What happened while no controller was there can be heard of for this long after a takeover. */
@@ -64,7 +66,7 @@ export async function driveJob(
 
 async function openContext(
   { job, lease }: { readonly job: Job; readonly lease: Lease },
-  { config, deps, bmcLock }: DriveParts,
+  { config, deps, bmcLock, mediaUrls }: DriveParts,
 ): Promise<JobContext> {
   const server = await deps.store.servers.get(job.serverSerial);
   const payload = await deps.store.jobs.payload(job.id);
@@ -81,6 +83,7 @@ async function openContext(
     deadlines: deadlinesFor(read.workflow.budgets, config.deadlines),
     bmc: createBmcLine({ server, lease, lock: bmcLock, config, deps }),
     config,
+    mediaUrls,
     deps,
   };
 }

@@ -3,7 +3,7 @@ import { ProvError } from "../../base/errors.ts";
 import type { Delivery } from "../../jobs/job.ts";
 import { type Capabilities, isOptical, type MediaSlot } from "../../redfish/capabilities.ts";
 import type { MediaKind, MediaToken } from "../../store/store.ts";
-import { MEDIA_NAMES } from "../media/medium.ts";
+import { MEDIA_NAMES } from "../media/library.ts";
 import { longestJob } from "./deadlines.ts";
 import type { JobContext } from "./phase.ts";
 
@@ -52,22 +52,18 @@ export function slotsFor(delivery: Delivery, { slots }: Capabilities): readonly 
  * The URL that a slot is given. Plain HTTP comes first where a slot takes it, because few BMCs trust the
  * certificate of a site's own CA, and the token in the path is the secret.
  *
- * @param publicUrls the controller's base URLs, most preferred first.
+ * @param bases the controller's base URLs for media, most preferred first.
  * @throws {ProvError} `BMC_UNSUPPORTED`
  */
-export function mediaUrl(
-  token: MediaToken,
-  slot: MediaSlot,
-  publicUrls: readonly string[],
-): string {
+export function mediaUrl(token: MediaToken, slot: MediaSlot, bases: readonly string[]): string {
   const takes = (scheme: "http" | "https") =>
     slot.protocols === null || slot.protocols.includes(scheme.toUpperCase());
   const base =
-    publicUrls.find((url) => url.startsWith("http:") && takes("http")) ??
-    publicUrls.find((url) => url.startsWith("https:") && takes("https"));
+    bases.find((url) => url.startsWith("http:") && takes("http")) ??
+    bases.find((url) => url.startsWith("https:") && takes("https"));
   if (base !== undefined) return `${base}/m/${token.token}/${MEDIA_NAMES[token.kind]}`;
   throw new ProvError(
-    `Cannot give ${slot.id} a URL: it takes ${slot.protocols?.join(", ")}, and the controller is at ${publicUrls.join(", ")}`,
+    `Cannot give ${slot.id} a URL: it takes ${slot.protocols?.join(", ")}, and the controller is at ${bases.join(", ")}`,
     { code: "BMC_UNSUPPORTED", hint: "Add a public URL with a scheme that the BMC takes." },
   );
 }

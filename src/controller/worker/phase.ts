@@ -25,6 +25,8 @@ export interface JobContext {
   readonly deadlines: Deadlines;
   readonly bmc: BmcLine;
   readonly config: ControllerConfig;
+  /** Base URLs of media, most preferred first. */
+  readonly mediaUrls: readonly string[];
   readonly deps: ControllerDeps;
 }
 

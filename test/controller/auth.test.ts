@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { expect, test } from "bun:test";
+import { createAuthenticator } from "../../src/controller/auth/authenticator.ts";
+import { mayUse } from "../../src/controller/auth/identity.ts";
+import { memoryStore } from "../store/fresh-store.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { Site } from "./site.ts";
+
+const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
+
+test("a password is verified once a minute, and not after it was changed", async () => {
+  const clock = new FakeClock();
+  const store = await memoryStore();
+  await store.users.add("ann", "reader", "naïve: password", 0);
+  let verified = 0;
+  const users = {
+    verify: (name: string, password: string) => {
+      verified++;
+      return store.users.verify(name, password);
+    },
+  };
+  const authenticator = createAuthenticator({ ...store, users } as never, clock.now);
+  const login = () => authenticator.authenticate(basic("ann:naïve: password"), "192.0.2.1");
+  const answers = await Promise.all([login(), login(), login()]);
+  expect(answers[2]).toMatchObject({ kind: "known", identity: { kind: "user", name: "ann" } });
+  await login();
+  expect(verified).toBe(1);
+  await clock.advance(61_000);
+  await login();
+  expect(verified).toBe(2);
+  await store.users.setPassword("ann", "another password", 1);
+  authenticator.forget();
+  expect(await login()).toEqual({ kind: "refused" });
+});
+
+test.each([
+  ["an empty password", basic("admin:")],
+  ["an empty name", basic(":admin")],
+  ["both empty", basic(":")],
+  ["no colon", basic("admin")],
+  ["not base64", "Basic %%%"],
+  ["another scheme", "Digest admin"],
+  ["an empty token", "Bearer "],
+  ["an unknown token", "Bearer x"],
+])("R52 %s authenticates nobody", async (_what, authorization) => {
+  await using site = await Site.open();
+  const { status } = await site.api("GET", "/api/v1/jobs", {
+    as: null,
+    headers: { authorization },
+  });
+  expect(status).toBe(401);
+});
+
+test("R53 ten wrong passwords block an address for a minute, but not those who are logged in", async () => {
+  await using site = await Site.open();
+  expect((await site.api("GET", "/api/v1/jobs")).status).toBe(200);
+  for (let i = 0; i < 10; i++) {
+    const headers = { authorization: basic(`admin:guess-${i}`) };
+    expect((await site.api("GET", "/api/v1/jobs", { as: null, headers })).status).toBe(401);
+  }
+  const blocked = await site.api("GET", "/api/v1/jobs", { as: "admin" });
+  expect([blocked.status, blocked.body.error]).toEqual([429, "rate_limited"]);
+  expect(blocked.headers.get("retry-after")).toBe("60");
+  expect((await site.api("GET", "/api/v1/jobs")).status).toBe(200);
+  await site.clock.advance(60_000);
+  expect((await site.api("GET", "/api/v1/jobs", { as: "admin" })).status).toBe(200);
+});
+
+test.each([
+  ["reader", "GET", "/api/v1/jobs", true],
+  ["reader", "POST", "/api/v1/jobs", false],
+  ["reader", "DELETE", "/api/v1/servers/SN1", false],
+  ["operator", "PUT", "/api/v1/servers/SN1", true],
+  ["operator", "GET", "/api/v1/users", false],
+  ["operator", "GET", "/api/v1/users/", false],
+  ["admin", "DELETE", "/api/v1/users/ann", true],
+] as const)("R1 the role %s: %s %s is %p", (role, method, path, expected) => {
+  expect(mayUse(role, method, path)).toBe(expected);
+});
+
+test("R53 every answer has the security headers", async () => {
+  await using site = await Site.open();
+  for (const path of ["/healthz", "/nothing", "/api/v1/jobs", "/m/x/boot.iso"]) {
+    const { headers } = await site.api("GET", path, { as: null });
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("x-frame-options")).toBe("DENY");
+    expect(headers.get("referrer-policy")).toBe("no-referrer");
+  }
+});
+
+test("R54 health, readiness, metrics and the licence need no login", async () => {
+  await using site = await Site.open();
+  const get = (path: string) => site.api("GET", path, { as: null });
+  expect((await get("/healthz")).body).toEqual({ ok: true });
+  expect((await get("/readyz")).body).toEqual({ ready: true, problems: [] });
+  expect((await get("/about")).body).toMatchObject({
+    version: "0.1.0",
+    license: "AGPL-3.0-or-later",
+  });
+  await site.createJob();
+  const { text } = await get("/metrics");
+  expect(text).toContain('prov_build_info{version="0.1.0",commit="abcdef0"} 1\n');
+  expect(text).toContain('prov_jobs{status="queued"} 1\n');
+  expect(text).toContain('http_requests_total{route="/healthz",code="200"} 1\n');
+});
