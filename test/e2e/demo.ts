@@ -6,7 +6,7 @@
  */
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { installOras } from "./oci-tools.ts";
+import { orasPath } from "../helpers/oras.ts";
 import { linuxRecipe } from "./recipe.ts";
 import { buildDebianRoot } from "./rootfs.ts";
 import { addServer, Controller, eventuallyInFile, expectProgram, freePort, Lab } from "./world.ts";
@@ -27,7 +27,7 @@ export async function runDemo(options: {
 
   say("A Debian root file system to install (made once, then kept)");
   const tarball = await buildDebianRoot(options.cache);
-  const oras = await installOras(options.cache);
+  const oras = await orasPath();
 
   const port = freePort();
   const controller = new Controller(world, {

@@ -5,12 +5,10 @@ import { join } from "node:path";
 
 /** The Debian release whose `oras` is used; older releases have none, and its binary needs only libc. */
 const RELEASE = "trixie";
-const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /**
  * The path of an `oras` binary: Debian's, kept in `PROV_CACHE` (default `~/.cache/prov`). Where it is
- * missing it is taken out of the package with apt, beside the system's own package lists and without
- * installing anything.
+ * missing it is taken out of the package with mmdebstrap, without installing anything.
  */
 export async function orasPath(): Promise<string> {
   const installed = Bun.which("oras");
@@ -34,24 +32,8 @@ export async function orasPath(): Promise<string> {
 }
 
 async function extract(work: string): Promise<void> {
-  await mkdir(join(work, "state/lists/partial"), { recursive: true });
-  await mkdir(join(work, "cache/archives/partial"), { recursive: true });
-  await Bun.write(
-    join(work, "sources.list"),
-    `deb [signed-by=${KEYRING}] http://deb.debian.org/debian ${RELEASE} main\n`,
-  );
-  const options = [
-    `Dir::Etc::sourcelist=${work}/sources.list`,
-    "Dir::Etc::sourceparts=/dev/null",
-    `Dir::State=${work}/state`,
-    `Dir::Cache=${work}/cache`,
-    // As root, apt would change to a user who may not write here.
-    "APT::Sandbox::User=root",
-  ].flatMap((option) => ["-o", option]);
-  await expectProgram(["apt-get", ...options, "-qq", "update"], work);
-  await expectProgram(["apt-get", ...options, "-qq", "download", "oras"], work);
-  const [archive = "oras.deb"] = new Bun.Glob("oras_*.deb").scanSync(work);
-  await expectProgram(["dpkg-deb", "--extract", archive, "root"], work);
+  const argv = ["mmdebstrap", "--quiet", "--variant=extract", "--include=oras", RELEASE];
+  await expectProgram([...argv, join(work, "root")], work);
 }
 
 async function expectProgram(argv: readonly string[], cwd: string): Promise<void> {
