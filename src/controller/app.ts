@@ -48,7 +48,7 @@ export function createApp(parts: AppParts): Hono<Api> {
 
   app.route("/m", tokenMediaRoutes(library));
   app.route("/media", signedMediaRoutes(config, taskIsos, deps));
-  app.route("/", aboutRoutes(parts.areWorkersAlive, metrics, deps));
+  app.route("/", aboutRoutes(parts, metrics, deps));
 
   // The agent shows its job's secret, which is no user's password: before the login.
   app.route("/api/v1/status-webhook", statusWebhookRoutes(agentLimit, metrics, deps));

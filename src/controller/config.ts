@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { ProvError } from "../base/errors.ts";
 import type { Millis } from "../base/units.ts";
+import type { Retention } from "../store/store.ts";
 
-export interface ListenAddress {
+interface ListenAddress {
   /** An address of this machine, `0.0.0.0` or `::` for all. */
   readonly hostname: string;
   /** 0: any free port. */
   readonly port: number;
 }
 
-export interface HttpsListener extends ListenAddress {
+interface HttpsListener extends ListenAddress {
   /** PEM, leaf first. */
   readonly certificate: string;
   /** PEM. */
@@ -46,6 +47,8 @@ export interface ControllerConfig {
   readonly storageRoot: string;
   /** Path of the maintenance ISO; null: jobs that need it are refused. */
   readonly maintenanceIso: string | null;
+  /** How long complete jobs and their secrets are kept; see `housekeeping.ts` for the default. */
+  readonly retention?: Retention;
   /** Jobs driven at the same time; 0 drains: jobs are accepted and nobody works on them. */
   readonly workerConcurrency: number;
   readonly leaseTtlMs: Millis;
@@ -60,7 +63,7 @@ export interface ControllerConfig {
 
 const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|\[::1\]|localhost)$/;
 
-export const isLoopback = (hostname: string): boolean => LOOPBACK.test(hostname);
+const isLoopback = (hostname: string): boolean => LOOPBACK.test(hostname);
 
 /**
  * Refuses what would send passwords and recipes over a network in the clear.

@@ -8,6 +8,7 @@ import type { Peer } from "./api/context.ts";
 import { createApp } from "./app.ts";
 import { createBmcLock } from "./bmc-lock.ts";
 import type { ControllerConfig } from "./config.ts";
+import { keepHouse } from "./housekeeping.ts";
 import { createMediaLibrary } from "./media/library.ts";
 import { createTaskIsos } from "./media/task-iso.ts";
 import { createMetrics } from "./metrics.ts";
@@ -39,6 +40,7 @@ export function createController(
   deps: ControllerDeps,
   mediaUrls: readonly string[] = config.publicUrls,
 ): Controller {
+  const ended = new AbortController();
   const metrics = createMetrics();
   const bmcLock = createBmcLock();
   const taskIsos = createTaskIsos(deps.store);
@@ -49,11 +51,15 @@ export function createController(
   return {
     fetch: async (request, peer) => await app.fetch(request, { peer }),
     async start() {
+      keepHouse(config, ended.signal, deps);
       const admin = await makeFirstAdmin(deps);
       workers.start();
       return admin;
     },
-    stop: () => workers.stop(),
+    async stop() {
+      ended.abort();
+      await workers.stop();
+    },
   };
 }
 

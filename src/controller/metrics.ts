@@ -19,7 +19,7 @@ const SERIES = {
   auth_failures_total: { type: "counter", help: "Requests refused with 401 or 429." },
 } as const satisfies Record<string, { readonly type: "gauge" | "counter"; readonly help: string }>;
 
-export type SeriesName = keyof typeof SERIES;
+type SeriesName = keyof typeof SERIES;
 type Labels = Readonly<Record<string, string>>;
 
 export interface Metrics {

@@ -5,13 +5,13 @@ import type { Registry } from "../registry/registry.ts";
 import type { Store } from "../store/store.ts";
 
 /** Prepares to speak to a BMC. The signal ends whatever is under way; `close` still works then. */
-export type OpenBmc = (address: BmcAddress, signal: AbortSignal) => Bmc;
+type OpenBmc = (address: BmcAddress, signal: AbortSignal) => Bmc;
 
 /** The world outside the controller. */
 export interface ControllerDeps {
   readonly store: Store;
   readonly openBmc: OpenBmc;
-  readonly registry: Pick<Registry, "handle" | "resolve" | "repositories" | "tags">;
+  readonly registry: Pick<Registry, "handle" | "resolve" | "repositories" | "tags" | "sweep">;
   readonly log: Log;
   readonly now: Clock;
   readonly sleep: Sleep;

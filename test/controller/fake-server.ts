@@ -23,7 +23,7 @@ export type AgentStep =
   | { readonly progress: readonly ProgressEvent[] }
   | { readonly report: Readonly<Record<string, unknown>> };
 
-export const SUCCESS: readonly AgentStep[] = [
+const SUCCESS: readonly AgentStep[] = [
   { progress: [{ type: "checked-in", agent_version: "0.1.0" }] },
   { progress: [{ type: "step-started", step: "partition.service" }] },
   { progress: [{ type: "step-finished", step: "partition.service", actions: 9 }] },

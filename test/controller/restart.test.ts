@@ -136,3 +136,36 @@ test("R8 a worker that lost its lease stops before its next change", async () =>
   expect(site.server.calls).toHaveLength(before);
   expect(await jobs.get(id)).toMatchObject({ status: "failed", phase: "reported" });
 });
+
+test("a job whose recipe this prov cannot carry out any more ends, and keeps no worker", async () => {
+  await using site = await Site.open();
+  await site.store.jobs.create(
+    {
+      id: "00000000-0000-4000-8000-00000000000f",
+      serverSerial: "SN1",
+      taskTarget: "gone.target",
+      recipeText: '{"task_target":"gone.target"}',
+      token: "t",
+      idempotency: null,
+    },
+    site.clock.now(),
+  );
+  await site.controller.start();
+  await site.complete("00000000-0000-4000-8000-00000000000f");
+  const next = await site.createJob();
+  await site.complete(next);
+  expect(await site.store.jobs.get(next)).toMatchObject({ outcome: "succeeded" });
+});
+
+test("R12 what is old is removed, secrets first", async () => {
+  await using site = await Site.open({ workerConcurrency: 0 });
+  await site.controller.start();
+  const id = await site.createJob();
+  await site.api("DELETE", `/api/v1/jobs/${id}`);
+  const day = 24 * 3_600_000;
+  await site.clock.advance(15 * day);
+  expect(await site.store.jobs.payload(id)).toBeUndefined();
+  expect(await site.store.jobs.get(id)).toMatchObject({ outcome: "canceled" });
+  await site.clock.advance(80 * day);
+  expect(await site.store.jobs.get(id)).toBeUndefined();
+});

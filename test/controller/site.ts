@@ -42,6 +42,7 @@ const REGISTRY: ControllerDeps["registry"] = {
         ? { digest: DIGEST, mediaType: "application/vnd.oci.image.manifest.v1+json", size: 500 }
         : undefined,
     ),
+  sweep: () => Promise.resolve(),
   repositories: () => Promise.resolve(["os-images/debian"]),
   tags: () => Promise.resolve<Awaited<ReturnType<Registry["tags"]>>>([]),
 };
@@ -90,7 +91,16 @@ export class Site implements AsyncDisposable {
 
   static async open(more: Partial<ControllerConfig> = {}): Promise<Site> {
     const store = await openStore({ path: ":memory:", key: new Uint8Array(32).fill(7) });
-    const site = new Site({ ...store, jobs: store.jobs, users: plainUsers() } as Store, more);
+    const { jobs, servers, media } = store;
+    const facade: Store = {
+      jobs,
+      servers,
+      media,
+      users: plainUsers(),
+      prune: (retention, now) => store.prune(retention, now),
+      close: () => store.close(),
+    };
+    const site = new Site(facade, more);
     await site.store.servers.put(
       {
         serial: "SN1",

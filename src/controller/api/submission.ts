@@ -72,7 +72,7 @@ async function checkArtifact(
   }
 }
 
-export function invalidRecipe(findings: readonly Finding[]): Refusal {
+function invalidRecipe(findings: readonly Finding[]): Refusal {
   return new Refusal("validation_error", "The recipe is invalid", { details: findings });
 }
 

@@ -7,7 +7,7 @@ import type { Store, User } from "../../store/store.ts";
 import { ANONYMOUS, type Identity } from "./identity.ts";
 import { createLoginLimit } from "./login-limit.ts";
 
-export type Authentication =
+type Authentication =
   | { readonly kind: "known"; readonly identity: Identity }
   /** Credentials came and were wrong. */
   | { readonly kind: "refused" }

@@ -25,7 +25,7 @@ const WHAT: Readonly<Record<MediaKind, string>> = {
   combined: "boot medium, with the task in it,",
 };
 
-export interface Medium {
+interface Medium {
   readonly source: MediaSource;
   /** To be told of each GET that is answered with content. */
   onContent(): void;

@@ -43,9 +43,14 @@ export async function driveJob(
   const { deps, config, metrics } = parts;
   const ended = new AbortController();
   const held = AbortSignal.any([stopped, keepLease(lease, ended.signal, config, deps)]);
-  const context = await openContext(claimed, parts);
   const takenAt = deps.now();
+  let context: JobContext | undefined;
   try {
+    context = await openContext(claimed, parts);
+    if (context === undefined) {
+      await abandon(claimed, deps);
+      return;
+    }
     let { job } = claimed;
     while (job.status !== "complete") {
       held.throwIfAborted();
@@ -56,10 +61,10 @@ export async function driveJob(
     }
   } catch (error) {
     if (!(error instanceof Interrupt) && !isLeaseLost(error)) throw error;
-    deps.log.info({ ...fieldsOf(context), reason: describeError(error) }, "job let go");
+    deps.log.info({ job_id: lease.jobId, reason: describeError(error) }, "job let go");
   } finally {
     ended.abort();
-    await context.bmc.hangUp();
+    await context?.bmc.hangUp();
     if (stopped.aborted) await deps.store.jobs.release(lease, deps.now());
   }
 }
@@ -67,12 +72,12 @@ export async function driveJob(
 async function openContext(
   { job, lease }: { readonly job: Job; readonly lease: Lease },
   { config, deps, bmcLock, mediaUrls }: DriveParts,
-): Promise<JobContext> {
+): Promise<JobContext | undefined> {
   const server = await deps.store.servers.get(job.serverSerial);
   const payload = await deps.store.jobs.payload(job.id);
   const read = payload && readRecipe(payload.recipeText);
   if (server === undefined || payload === undefined || read?.kind !== "valid") {
-    throw new TypeError(`Job ${job.id} has no server or no valid recipe any more`);
+    return undefined;
   }
   return {
     lease,
@@ -86,6 +91,29 @@ async function openContext(
     mediaUrls,
     deps,
   };
+}
+
+/** Ends a job that nobody can work on: its server or its recipe is gone, or this prov does not know it. */
+async function abandon(
+  { job, lease }: { readonly job: Job; readonly lease: Lease },
+  deps: ControllerDeps,
+): Promise<void> {
+  const message = "The job's server or recipe cannot be used by this version of prov";
+  let ended = job;
+  if (job.status === "provisioning") {
+    const step = failureOf(
+      new StepFailure(message, { failedStep: "media.build" }),
+      job,
+      "",
+      deps.now(),
+    );
+    ended = await deps.store.jobs.advance(lease, step.transition, step.change, deps.now());
+  }
+  const unclean = job.bmcTouched
+    ? [warn("Nothing was cleaned up: look at the server's media")]
+    : [];
+  const { transition, change } = complete(ended, unclean, deps.now());
+  await deps.store.jobs.advance(lease, transition, change, deps.now());
 }
 
 /** One phase, from its work to the transition that ends it. */

@@ -14,6 +14,7 @@ import type { ControllerConfig } from "../config.ts";
 import type { ControllerDeps } from "../ports.ts";
 import type { BmcLine } from "./bmc-line.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { Interrupt } from "./interrupt.ts";
 
 /** What stays the same while one worker drives one job. */
 export interface JobContext {
@@ -100,6 +101,7 @@ export async function watchJob<T>(
     try {
       const change = deps.store.jobs.changed(context.job.id, either);
       const job = (await deps.store.jobs.get(context.job.id)) ?? context.job;
+      if (job.status !== context.job.status) throw new Interrupt("moved", "The job has moved on");
       const result = await look(job);
       if ("found" in result) return result.found;
       const pause = Math.max(1, Math.min(LOOK_AGAIN_MS, result.next - deps.now()));
