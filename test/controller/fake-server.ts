@@ -48,6 +48,8 @@ export class FakeServer {
   readonly boots = { task: 0, disk: 0 };
   /** Thrown by an operation as long as it is here. */
   readonly faults = new Map<Operation, ProvError>();
+  /** Operations that never answer. */
+  readonly hangs = new Set<Operation>();
   slots = virtualCds(2);
   script: readonly AgentStep[] = SUCCESS;
   /** False: the firmware ignores the virtual CD. */
@@ -89,6 +91,7 @@ export class FakeServer {
       this.busiest = Math.max(this.busiest, this.#busy);
       await Promise.resolve();
       this.#busy--;
+      if (this.hangs.has(operation)) await aborted(signal);
       const fault = this.faults.get(operation);
       if (fault !== undefined) throw fault;
       if (label !== "") this.calls.push(label);
@@ -162,6 +165,11 @@ export class FakeServer {
     });
   }
 }
+
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 
 const read = (url: string): Request =>
   new Request(url, { headers: { range: "bytes=32768-34815" } });

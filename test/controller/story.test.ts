@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { expect, test } from "bun:test";
 import { ProvError } from "../../src/base/errors.ts";
+import { minutes } from "../../src/base/units.ts";
+import type { Phase } from "../../src/jobs/lifecycle.ts";
 import { expectGolden } from "../helpers/golden.ts";
 import { unreachable, virtualCds } from "./fake-server.ts";
 import { RECIPE, Site } from "./site.ts";
@@ -9,7 +11,8 @@ interface Story {
   readonly name: string;
   readonly arrange?: (site: Site) => void;
   readonly recipe?: unknown;
-  /** Done once the job has reached its phase `running`. */
+  /** Done once the job has reached this phase, `running` if it is left out. */
+  readonly at?: Phase;
   readonly during?: (site: Site, id: string) => Promise<unknown>;
   readonly outcome: string;
   readonly failedStep: string | null;
@@ -114,6 +117,37 @@ const STORIES: readonly Story[] = [
     power: "Off",
   },
   {
+    name: "bmc-hangs",
+    arrange: ({ server }) => {
+      server.hangs.add("bootOnceFromCd");
+    },
+    outcome: "failed",
+    failedStep: "redfish.boot-override",
+    power: "Off",
+  },
+  {
+    name: "canceled-while-bmc-hangs",
+    arrange: ({ server }) => {
+      server.hangs.add("insert");
+    },
+    at: "insert",
+    during: (site, id) => site.api("DELETE", `/api/v1/jobs/${id}`),
+    outcome: "canceled",
+    failedStep: null,
+    power: "Off",
+  },
+  {
+    name: "canceled-before-any-change",
+    arrange: ({ server }) => {
+      server.hangs.add("probe");
+    },
+    at: "media",
+    during: (site, id) => site.api("DELETE", `/api/v1/jobs/${id}`),
+    outcome: "canceled",
+    failedStep: null,
+    power: "Off",
+  },
+  {
     name: "cleanup-unreachable",
     during: ({ server }) => {
       for (const operation of ["probe", "powerOff", "ejectAll", "powerOn"] as const) {
@@ -133,7 +167,7 @@ test.each(STORIES)("R6 R9 R13 the events of a job tell its story: $name", async 
   await site.controller.start();
   const id = await site.createJob(story.recipe);
   if (story.during !== undefined) {
-    await site.until(id, ({ phase }) => phase === "running");
+    await site.until(id, ({ phase }) => phase === (story.at ?? "running"));
     await story.during(site, id);
   }
   await site.complete(id);
@@ -154,4 +188,23 @@ test.each(STORIES)("R6 R9 R13 the events of a job tell its story: $name", async 
   // The size follows the schema's text, which is not this test's business.
   const stable = text.replace(/is ready: .*/, "is ready: SIZE");
   await expectGolden(`controller/story-${story.name}.txt`, stable);
+});
+
+test("R9 a site can set its own deadlines", async () => {
+  await using site = await Site.open({
+    deadlines: { mediaReadMs: minutes(30), checkInMs: minutes(40), bmcMs: minutes(1) },
+  });
+  site.server.readsMedia = false;
+  await site.controller.start();
+  const id = await site.createJob();
+  await site.complete(id);
+  expect(await site.story(id)).toContain("30 min after power-on");
+
+  site.server.hangs.add("powerOff");
+  const next = await site.createJob();
+  await site.until(next, ({ status }) => status === "failed");
+  expect(await site.store.jobs.get(next)).toMatchObject({
+    failedStep: "redfish.power",
+    error: 'Gave up on "power-off" after 1 min',
+  });
 });

@@ -6,6 +6,7 @@
 import { describeError, hintOf, ProvError } from "../../base/errors.ts";
 import { formatDuration, type Millis, millis, minutes } from "../../base/units.ts";
 import type { Job } from "../../jobs/job.ts";
+import type { Phase } from "../../jobs/lifecycle.ts";
 import type { Lease } from "../../store/store.ts";
 import type { KeyedLock } from "../bmc-lock.ts";
 import type { ControllerConfig } from "../config.ts";
@@ -126,12 +127,13 @@ async function drivePhase(
   const { deps, lease, deadlines } = context;
   if (job.phase === null) throw new TypeError(`A claimed job has a phase: ${job.id}`);
   const entry = PHASES_OF_WORK[job.phase];
-  const until = (budgetMs: number) => Math.max(job.phaseSince + budgetMs, takenAt + GRACE);
+  const atLeast = job.phaseSince < takenAt ? takenAt + GRACE : 0;
+  const until = (budgetMs: number) => Math.max(job.phaseSince + budgetMs, atLeast);
   const over = new AbortController();
   const signals = [held, watchState(job, over.signal, deps)];
   if (entry.minds === undefined) {
     const budget = deadlines.phase[job.phase];
-    signals.push(cutOff(millis(until(budget) - deps.now()), budget, over.signal, deps));
+    signals.push(cutOff(job.phase, millis(until(budget) - deps.now()), over.signal, deps));
   }
   const phaseContext: PhaseContext = { ...context, job, until, signal: AbortSignal.any(signals) };
   try {
@@ -186,15 +188,11 @@ function sayWhy(error: unknown): string {
 }
 
 /** Aborts when a phase has used up its time. */
-function cutOff(
-  after: Millis,
-  budget: Millis,
-  over: AbortSignal,
-  deps: ControllerDeps,
-): AbortSignal {
+function cutOff(phase: Phase, after: Millis, over: AbortSignal, deps: ControllerDeps): AbortSignal {
   const cut = new AbortController();
   deps.sleep(after, over).then(
-    () => cut.abort(new Interrupt("deadline", `Gave up after ${formatDuration(budget)}`)),
+    () =>
+      cut.abort(new Interrupt("deadline", `Gave up on "${phase}" after ${formatDuration(after)}`)),
     () => {},
   );
   return cut.signal;
