@@ -43,14 +43,15 @@ export async function startController(
     config.media && (await listenMedia({ ...config.media, log: deps.log, fetch: read }));
   const publicUrls = (config.publicUrls.length > 0 ? config.publicUrls : urls).map(trimSlash);
   const mediaUrls = media === undefined ? publicUrls : publicUrls.map((url) => at(url, media.port));
-  controller = createController({ ...config, publicUrls }, deps, mediaUrls);
-  const initialAdmin = await controller.start();
+  const ready = createController({ ...config, publicUrls }, deps, mediaUrls);
+  const initialAdmin = await ready.start();
+  controller = ready;
   deps.log.info({ urls, public_urls: publicUrls, media_urls: mediaUrls }, "controller ready");
   return {
     urls,
     initialAdmin,
     async stop() {
-      await controller.stop();
+      await ready.stop();
       await Promise.all([...listeners.map((listener) => listener.stop(true)), media?.close()]);
     },
   };

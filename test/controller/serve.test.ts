@@ -74,6 +74,14 @@ test("R18 the media listener sends a whole combined ISO under its length", async
   expect(whole.headers.get("content-length")).toBe(String(size));
   expect(whole.headers.get("transfer-encoding")).toBeNull();
   expect(whole.body.byteLength).toBe(size);
+  for (const port of [Number(url.port), Number(new URL(running.urls[0] ?? "").port)]) {
+    const path = url.pathname;
+    const head = await rawRequest({ port, method: "HEAD", path });
+    expect([head.status, head.headers.get("content-length")]).toEqual([200, String(size)]);
+    const part = await rawRequest({ port, path, headers: { range: "bytes=32768-34815" } });
+    expect([part.status, part.headers.get("content-length")]).toEqual([206, "2048"]);
+    expect(part.headers.get("transfer-encoding")).toBeNull();
+  }
   const api = await rawRequest({ port: Number(url.port), path: "/api/v1/jobs" });
   expect(api.status).toBe(404);
   await running.stop();
