@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { describeError, ProvError } from "../base/errors.ts";
+import { ProvError } from "../base/errors.ts";
 import type { Millis } from "../base/units.ts";
-import { CHILD_ENV, killGroup } from "./runner.ts";
+import { type Extraction, MAGIC_BYTES, startExtraction } from "./tar.ts";
 
 export interface UnpackOptions {
   /** The compressed tarball. Its errors, a wrong digest among them, end the unpacking. */
@@ -17,45 +17,44 @@ export interface UnpackOptions {
 }
 
 /**
- * Everything that belongs to a file comes along: numeric owners, permissions, times, extended attributes with
- * capabilities and SELinux labels, ACLs. Sparse files stay sparse. See tar(1).
- */
-const TAR = [
-  "tar",
-  "--extract",
-  "--file=-",
-  "--numeric-owner",
-  "--same-owner",
-  "--same-permissions",
-  "--acls",
-  "--xattrs",
-  "--xattrs-include=*",
-  "--warning=no-timestamp",
-] as const;
-
-/** Decompressors by the first bytes of what they read. */
-const DECOMPRESSORS: readonly (readonly [magic: readonly number[], program: string])[] = [
-  [[0x28, 0xb5, 0x2f, 0xfd], "zstd --decompress --long=31"],
-  [[0x1f, 0x8b], "gzip --decompress"],
-  [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], "xz --decompress --threads=0"],
-];
-const MAGIC_BYTES = 6;
-
-/**
  * Streams a tarball into a directory with bounded memory and no copy on the way.
  *
- * Returning means that the stream ended well (its digest was right) and tar wrote everything.
+ * Returning means that tar wrote everything and that the stream came to its end without an error (its digest
+ * was right): tar itself stops reading at the archive's end mark, which may come before.
  *
  * @throws {ProvError} `ARTIFACT_INVALID` (not a tarball, damaged), `DISK_FULL`, `COMMAND_TIMED_OUT`,
  *   `COMMAND_FAILED`, or what the stream throws.
  */
 export async function unpack(options: UnpackOptions): Promise<void> {
   const reader = options.stream.getReader();
+  let timedOut = false;
+  let extraction: Extraction | undefined;
+  // A read that waits for the network ends when its stream is cancelled, and the children when they are killed.
+  const stop = () => {
+    extraction?.kill();
+    void reader.cancel().catch(() => {});
+  };
+  const timer = setTimeout(() => {
+    timedOut = true;
+    stop();
+  }, options.timeout);
+  options.signal?.addEventListener("abort", stop, { once: true });
   try {
+    options.signal?.throwIfAborted();
     const head = await readHead(reader);
-    await extract(options, head, reader);
+    extraction = startExtraction(head, options.into);
+    await feed(extraction, head, reader, options);
+    options.signal?.throwIfAborted();
+    if (timedOut) {
+      const message = `Cannot unpack ${options.artifact}: not done in time`;
+      throw new ProvError(message, { code: "COMMAND_TIMED_OUT" });
+    }
+    const failure = await extraction.failure(options.artifact);
+    if (failure !== undefined) throw failure;
   } finally {
-    await reader.cancel().catch(() => {});
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", stop);
+    stop();
   }
 }
 
@@ -64,7 +63,7 @@ interface Reader {
   cancel(): Promise<void>;
 }
 
-/** The first chunk, long enough to tell the compression by. */
+/** The first bytes, enough to tell the compression by. */
 async function readHead(reader: Reader): Promise<Uint8Array> {
   let head = new Uint8Array();
   while (head.length < MAGIC_BYTES) {
@@ -75,95 +74,62 @@ async function readHead(reader: Reader): Promise<Uint8Array> {
   return head;
 }
 
-async function extract(options: UnpackOptions, head: Uint8Array, reader: Reader): Promise<void> {
-  const program = DECOMPRESSORS.find(([magic]) => magic.every((byte, i) => head[i] === byte))?.[1];
-  const tar = Bun.spawn(
-    [
-      ...TAR,
-      `--directory=${options.into}`,
-      ...(program === undefined ? [] : [`--use-compress-program=${program}`]),
-    ],
-    { env: CHILD_ENV, stdin: "pipe", stdout: "ignore", stderr: "pipe", detached: true },
-  );
-  let timedOut = false;
-  const kill = () => killGroup(tar.pid);
-  const timer = setTimeout(() => {
-    timedOut = true;
-    kill();
-  }, options.timeout);
-  options.signal?.addEventListener("abort", kill, { once: true });
-  try {
-    const complaint = tar.stderr.text();
-    const broken = await feed(tar, head, reader, options.onBytes).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    // A stream that broke off looks like a short archive to tar; its own error is the one that says why.
-    if (broken !== undefined && !isBrokenPipe(broken)) {
-      kill();
-      throw broken;
-    }
-    const exitCode = await tar.exited;
-    options.signal?.throwIfAborted();
-    if (timedOut) {
-      throw new ProvError(`Cannot unpack ${options.artifact}: not done in time`, {
-        code: "COMMAND_TIMED_OUT",
-      });
-    }
-    if (exitCode !== 0) throw tarError(options.artifact, await complaint);
-  } finally {
-    clearTimeout(timer);
-    options.signal?.removeEventListener("abort", kill);
-    kill();
+/** Waits for the pipe after every chunk: what has not been unpacked is not read from the network either. */
+async function feed(
+  extraction: Extraction,
+  head: Uint8Array,
+  reader: Reader,
+  { artifact, onBytes }: UnpackOptions,
+): Promise<void> {
+  const write = writerOf(extraction);
+  // An extraction that failed makes the rest of the stream worthless.
+  const watch = extraction.ended.then(async () => {
+    if ((await extraction.failure(artifact)) !== undefined) await reader.cancel().catch(() => {});
+  });
+  let done = 0;
+  let chunk: Uint8Array | undefined = head;
+  while (chunk !== undefined) {
+    await write(chunk);
+    done += chunk.length;
+    onBytes?.(done);
+    chunk = (await reader.read()).value;
   }
+  await endOf(extraction);
+  await watch;
 }
 
 /**
- * Waits for the pipe after every chunk: what tar has not taken is not read from the network either. Ends
- * early when tar has ended, because a pipe without a reader does not always say so.
+ * Resolves when the chunk is in the pipe, or when nobody reads the pipe any more: a flush into a pipe without
+ * a reader does not always settle. One waiter is registered for all chunks; racing each of them against the
+ * end would keep them all in memory until then.
  */
-async function feed(
-  tar: Bun.Subprocess<"pipe", "ignore", "pipe">,
-  head: Uint8Array,
-  reader: Reader,
-  onBytes: ((done: number) => void) | undefined,
-): Promise<void> {
-  let done = 0;
-  let chunk: Uint8Array | undefined = head;
-  const ended = tar.exited.then(() => ({ value: undefined }));
-  while (chunk !== undefined && tar.exitCode === null && tar.signalCode === null) {
-    tar.stdin.write(chunk);
-    await Promise.race([tar.stdin.flush(), ended]);
-    done += chunk.length;
-    onBytes?.(done);
-    chunk = (await Promise.race([reader.read(), ended])).value;
-  }
-  await tar.stdin.end();
+function writerOf(extraction: Extraction): (chunk: Uint8Array) => Promise<void> {
+  let wake = () => {};
+  void extraction.ended.then(() => wake());
+  return (chunk) =>
+    new Promise((resolve) => {
+      wake = resolve;
+      if (!extraction.isReading()) {
+        resolve();
+        return;
+      }
+      try {
+        extraction.stdin.write(chunk);
+        // EPIPE: the children's exit codes tell why.
+        Promise.resolve(extraction.stdin.flush()).then(
+          () => resolve(),
+          () => resolve(),
+        );
+      } catch {
+        resolve();
+      }
+    });
 }
 
-const isBrokenPipe = (error: unknown): boolean => describeError(error).includes("EPIPE");
-
-/** What tar and the decompressors print (GNU tar 1.35, zstd, gzip, xz), and what it means for the operator. */
-function tarError(artifact: string, complaint: string): ProvError {
-  const attempt = `Cannot unpack ${artifact}`;
-  const cause = complaint.trim().slice(-1024) || "tar printed nothing";
-  if (/No space left on device/.test(complaint)) {
-    return new ProvError(`${attempt}: the file system is full`, {
-      code: "DISK_FULL",
-      cause,
-      hint: "Give the root partition more space in partition_layout, or use a larger disk.",
-    });
+async function endOf(extraction: Extraction): Promise<void> {
+  try {
+    await extraction.stdin.end();
+  } catch {
+    // EPIPE, as above.
   }
-  if (
-    /not look like a tar archive|Unexpected EOF|Child returned status|corrupt|unexpected end/i.test(
-      complaint,
-    )
-  ) {
-    return new ProvError(`${attempt}: it is not a tarball, or a damaged one`, {
-      code: "ARTIFACT_INVALID",
-      cause,
-      hint: "Push a tar file of a root file system: plain, or compressed with gzip, zstd or xz.",
-    });
-  }
-  return new ProvError(attempt, { code: "COMMAND_FAILED", cause });
 }
