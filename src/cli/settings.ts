@@ -32,6 +32,12 @@ export const SETTINGS = [
     kind: "text",
     about: "address for HTTPS, host:port; needs a certificate and a key",
   },
+  {
+    key: "media_addr",
+    env: "MEDIA_ADDR",
+    kind: "text",
+    about: "address for plain HTTP where BMCs read media [the host of the API, port 8081]",
+  },
   { key: "tls_cert_file", env: "TLS_CERT_FILE", kind: "text", about: "certificate chain, PEM" },
   { key: "tls_key_file", env: "TLS_KEY_FILE", kind: "text", about: "private key, PEM" },
   {
@@ -106,6 +112,13 @@ export const SETTINGS = [
     about: "from power-on to the first read of the boot medium",
   },
   {
+    key: "job_retention_days",
+    env: "JOB_RETENTION_DAYS",
+    kind: "number",
+    default: "90",
+    about: "after which complete jobs are forgotten; their secrets go after 14 days at the latest",
+  },
+  {
     key: "signed_url_secret",
     env: "SIGNED_URL_SECRET",
     kind: "list",
@@ -150,6 +163,12 @@ export function resolveSettings(
   env: Readonly<Record<string, string | undefined>>,
   file: unknown,
 ): Settings {
+  if (file !== undefined && file !== null && !isObject(file)) {
+    throw new ProvError("Cannot use the configuration: it is not a list of settings", {
+      code: "CONFIG_INVALID",
+      hint: "Write one setting per line: storage_root: /var/lib/prov",
+    });
+  }
   const fromFile = isObject(file) ? file : {};
   const known = new Set<string>(SETTINGS.map(({ key }) => key));
   const unknown = Object.keys(fromFile).filter((key) => !known.has(key));
@@ -163,7 +182,8 @@ export function resolveSettings(
   for (const setting of SETTINGS) {
     const value =
       asText(flags[setting.key]) ??
-      env[setting.env] ??
+      // Units and containers like to set what they have no value for to nothing.
+      (env[setting.env] || undefined) ??
       asText(fromFile[setting.key]) ??
       ("default" in setting ? setting.default : undefined);
     if (value !== undefined) settings[setting.key] = value;
@@ -180,7 +200,7 @@ function asText(value: unknown): string | undefined {
 export function durationSetting(settings: Settings, key: SettingKey): Millis | undefined {
   const text = settings[key];
   if (text === undefined) return undefined;
-  const match = /^(\d+)(ms|s|m|h)$/.exec(text);
+  const match = /^(\d{1,9})(ms|s|m|h)$/.exec(text);
   if (match === null) throw invalid(key, text, "a duration such as 30s, 10m or 4h");
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "s"] ?? 1;
   return millis(Number(match[1]) * unit);
@@ -188,7 +208,7 @@ export function durationSetting(settings: Settings, key: SettingKey): Millis | u
 
 export function numberSetting(settings: Settings, key: SettingKey): number {
   const text = settings[key] ?? "";
-  if (!/^\d+$/.test(text)) throw invalid(key, text, "a whole number");
+  if (!/^\d{1,9}$/.test(text)) throw invalid(key, text, "a whole number");
   return Number(text);
 }
 
@@ -206,6 +226,30 @@ export function listSetting(settings: Settings, key: SettingKey): readonly strin
     .filter((item) => item !== "");
 }
 
+/** Base URLs. @throws {ProvError} `CONFIG_INVALID` */
+export function urlsSetting(settings: Settings, key: SettingKey): readonly string[] {
+  const urls = listSetting(settings, key);
+  for (const text of urls) {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    const isBase = url !== undefined && /^https?:$/.test(url.protocol) && url.username === "";
+    if (!isBase || url.search !== "")
+      throw invalid(key, text, "a URL such as http://10.0.0.1:8080");
+  }
+  return urls;
+}
+
+/** One of a few words. @throws {ProvError} `CONFIG_INVALID` */
+export function choiceSetting<Choice extends string>(
+  settings: Settings,
+  key: SettingKey,
+  choices: readonly Choice[],
+): Choice {
+  const text = settings[key] ?? "";
+  const choice = choices.find((each) => each === text);
+  if (choice === undefined) throw invalid(key, text, `one of ${choices.join(", ")}`);
+  return choice;
+}
+
 /** `0.0.0.0:8080`, `[::]:8080`; undefined for "none" or no value. */
 export function addressSetting(
   settings: Settings,
@@ -214,7 +258,9 @@ export function addressSetting(
   const text = settings[key];
   if (text === undefined || text === "none") return undefined;
   const match = /^(\[[0-9a-fA-F:]+\]|[^:]*):(\d{1,5})$/.exec(text);
-  if (match === null) throw invalid(key, text, "an address such as 0.0.0.0:8080");
+  if (match === null || Number(match[2]) > 65_535) {
+    throw invalid(key, text, "an address such as 0.0.0.0:8080");
+  }
   const hostname = (match[1] ?? "").replace(/^\[|\]$/g, "");
   return { hostname: hostname === "" ? "0.0.0.0" : hostname, port: Number(match[2]) };
 }

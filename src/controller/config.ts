@@ -3,7 +3,7 @@ import { ProvError } from "../base/errors.ts";
 import type { Millis } from "../base/units.ts";
 import type { Retention } from "../store/store.ts";
 
-interface ListenAddress {
+export interface ListenAddress {
   /** An address of this machine, `0.0.0.0` or `::` for all. */
   readonly hostname: string;
   /** 0: any free port. */

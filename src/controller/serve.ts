@@ -42,7 +42,10 @@ export async function startController(
   const media =
     config.media && (await listenMedia({ ...config.media, log: deps.log, fetch: read }));
   const publicUrls = (config.publicUrls.length > 0 ? config.publicUrls : urls).map(trimSlash);
-  const mediaUrls = media === undefined ? publicUrls : publicUrls.map((url) => at(url, media.port));
+  const mediaUrls =
+    media === undefined
+      ? publicUrls
+      : [...publicUrls.map((url) => at(url, media.port)), ...publicUrls.filter(isHttps)];
   const ready = createController({ ...config, publicUrls }, deps, mediaUrls);
   const initialAdmin = await ready.start();
   controller = ready;
@@ -82,6 +85,9 @@ function listen(config: ControllerConfig, fetch: Answer, deps: ControllerDeps): 
   }
   return listeners;
 }
+
+/** For BMCs that read by HTTPS only. */
+const isHttps = (url: string): boolean => url.startsWith("https:");
 
 const trimSlash = (url: string): string => url.replace(/\/+$/, "");
 

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { realSleep } from "../../base/deps.ts";
+import { type Log, realSleep } from "../../base/deps.ts";
 import { ProvError } from "../../base/errors.ts";
-import { minutes } from "../../base/units.ts";
-import { type ControllerConfig, checkConfig } from "../../controller/config.ts";
-import { createLog, LOG_LEVELS } from "../../controller/log.ts";
+import { type Millis, millis, minutes, seconds } from "../../base/units.ts";
+import { type ControllerConfig, checkConfig, type ListenAddress } from "../../controller/config.ts";
+import { createLog, LOG_LEVELS, type LogLevel } from "../../controller/log.ts";
+import type { ControllerDeps } from "../../controller/ports.ts";
 import { startController } from "../../controller/serve.ts";
 import { openBmc } from "../../redfish/bmc.ts";
 import { readFingerprint } from "../../redfish/tls.ts";
 import { createRegistry } from "../../registry/registry.ts";
 import { openStore } from "../../store/sqlite/open.ts";
-import { type Cli, type Command, command } from "../command.ts";
+import type { Retention } from "../../store/store.ts";
+import { type Cli, type Command, command, print } from "../command.ts";
+import { readText, readYaml } from "../files.ts";
 import {
   addressSetting,
+  choiceSetting,
   durationSetting,
   flagOf,
   listSetting,
@@ -23,14 +27,16 @@ import {
   SETTINGS,
   type Settings,
   switchSetting,
+  urlsSetting,
 } from "../settings.ts";
 import { table } from "../table.ts";
-import type { Terminal } from "../terminal.ts";
+import { type Terminal, untilStopped } from "../terminal.ts";
 import { COMMIT, VERSION } from "../version.ts";
 
 interface ServeArgs extends Record<string, unknown> {
   config?: string;
   check?: boolean;
+  json?: boolean;
 }
 
 export function serveCommand(cli: Cli): Command {
@@ -60,43 +66,53 @@ export function serveCommand(cli: Cli): Command {
 async function serve(cli: Cli, args: ServeArgs): Promise<void> {
   const { terminal } = cli;
   const settings = await readSettings(args, terminal);
-  const config = await configFrom(settings);
+  const config = await configFrom(settings, terminal);
   checkConfig(config);
+  const extras = {
+    logLevel: choiceSetting(settings, "log_level", LOG_LEVELS),
+    redfishTimeout: durationSetting(settings, "redfish_timeout") ?? seconds(30),
+  };
   if (args.check === true) {
-    terminal.out(renderSettings(settings));
+    const shown = shownSettings(settings);
+    print(cli, args.json, shown, () => table([["SETTING", "VALUE"], ...Object.entries(shown)]));
     return;
   }
-  await runController(config, settings, terminal);
+  await runController(config, settings, extras, terminal);
+}
+
+/** What is not the controller's own business. */
+interface Extras {
+  readonly logLevel: LogLevel;
+  /** For one request to a BMC. */
+  readonly redfishTimeout: Millis;
 }
 
 async function readSettings(args: ServeArgs, terminal: Terminal): Promise<Settings> {
-  const file: unknown =
-    args.config === undefined ? undefined : Bun.YAML.parse(await readFile(args.config, "utf8"));
+  const file = args.config === undefined ? undefined : await readYaml(args.config);
   const flags = Object.fromEntries(SETTINGS.map(({ key }) => [key, args[flagOf(key)]]));
   return resolveSettings(flags, terminal.env, file);
 }
 
-function renderSettings(settings: Settings): string {
-  return table([
-    ["SETTING", "VALUE"],
-    ...SETTINGS.map((setting) => [
-      setting.key,
-      "secret" in setting && settings[setting.key] !== undefined
-        ? "(set)"
-        : (settings[setting.key] ?? "-"),
-    ]),
-  ]);
+/** Every setting as it may be shown: of secrets only whether there is one. */
+function shownSettings(settings: Settings): Readonly<Record<string, string>> {
+  const shown = (setting: (typeof SETTINGS)[number]) => {
+    const value = settings[setting.key];
+    return value !== undefined && "secret" in setting ? "(set)" : (value ?? "-");
+  };
+  return Object.fromEntries(SETTINGS.map((setting) => [setting.key, shown(setting)]));
 }
 
-async function configFrom(settings: Settings): Promise<ControllerConfig> {
+async function configFrom(settings: Settings, terminal: Terminal): Promise<ControllerConfig> {
   const storageRoot = settings.storage_root ?? "";
   const installMs = durationSetting(settings, "job_stuck_timeout");
   const checkInMs = durationSetting(settings, "check_in_timeout");
   const mediaReadMs = durationSetting(settings, "media_read_timeout");
   return {
     http: addressSetting(settings, "http_addr") ?? null,
-    https: await httpsFrom(settings),
-    publicUrls: listSetting(settings, "public_urls"),
+    https: await httpsFrom(settings, terminal),
+    media: mediaFrom(settings),
+    retention: retentionFrom(settings),
+    publicUrls: urlsSetting(settings, "public_urls"),
     storageRoot,
     maintenanceIso: await isoFrom(settings, storageRoot),
     workerConcurrency: numberSetting(settings, "worker_concurrency"),
@@ -112,7 +128,29 @@ async function configFrom(settings: Settings): Promise<ControllerConfig> {
   };
 }
 
-async function httpsFrom(settings: Settings): Promise<ControllerConfig["https"]> {
+const MEDIA_PORT = 8081;
+
+function mediaFrom(settings: Settings): ListenAddress {
+  const api = addressSetting(settings, "https_addr") ?? addressSetting(settings, "http_addr");
+  const hostname = api?.hostname ?? "127.0.0.1";
+  return addressSetting(settings, "media_addr") ?? { hostname, port: MEDIA_PORT };
+}
+
+const DAY = minutes(24 * 60);
+const MOST_DAYS_OF_SECRETS = 14;
+
+function retentionFrom(settings: Settings): Retention {
+  const days = numberSetting(settings, "job_retention_days");
+  return {
+    jobs: millis(days * DAY),
+    secrets: millis(Math.min(days, MOST_DAYS_OF_SECRETS) * DAY),
+  };
+}
+
+async function httpsFrom(
+  settings: Settings,
+  terminal: Terminal,
+): Promise<ControllerConfig["https"]> {
   const address = addressSetting(settings, "https_addr");
   if (address === undefined) return null;
   const { tls_cert_file: certificate, tls_key_file: key, tls_ca_file: ca } = settings;
@@ -124,9 +162,9 @@ async function httpsFrom(settings: Settings): Promise<ControllerConfig["https"]>
   }
   return {
     ...address,
-    certificate: await readFile(certificate, "utf8"),
-    key: await readFile(key, "utf8"),
-    ca: ca === undefined ? null : await readFile(ca, "utf8"),
+    certificate: await readText(certificate, terminal),
+    key: await readText(key, terminal),
+    ca: ca === undefined ? null : await readText(ca, terminal),
   };
 }
 
@@ -145,10 +183,10 @@ async function isoFrom(settings: Settings, storageRoot: string): Promise<string 
 async function runController(
   config: ControllerConfig,
   settings: Settings,
+  extras: Extras,
   terminal: Terminal,
 ): Promise<void> {
-  const level = LOG_LEVELS.find((l) => l === settings.log_level) ?? "info";
-  const log = createLog(level, { write: (line) => terminal.err(line.trimEnd()) });
+  const log = createLog(extras.logLevel, { write: (line) => terminal.err(line.trimEnd()) });
   await mkdir(config.storageRoot, { recursive: true, mode: 0o700 });
   const store = await openStore({
     path: settings.db_path ?? join(config.storageRoot, "prov.db"),
@@ -159,20 +197,10 @@ async function runController(
     log,
     now: Date.now,
   });
-  const timeout = durationSetting(settings, "redfish_timeout");
   const controller = await startController(config, {
     store,
     registry,
-    openBmc: (address, signal) =>
-      openBmc(address, {
-        fetch,
-        now: Date.now,
-        sleep: realSleep,
-        log,
-        signal,
-        readFingerprint,
-        ...(timeout !== undefined && { requestTimeout: timeout }),
-      }),
+    openBmc: bmcOpener(extras.redfishTimeout, log),
     log,
     now: Date.now,
     sleep: realSleep,
@@ -188,10 +216,13 @@ async function runController(
     terminal.out("It is shown this once only.");
   }
   terminal.out(`prov ${VERSION} listens on ${controller.urls.join(", ")}`);
-  await new Promise<void>((done) => {
-    terminal.signal.addEventListener("abort", () => done(), { once: true });
-  });
+  await untilStopped(terminal.signal);
   await controller.stop();
   await registry.close();
   await store.close();
+}
+
+function bmcOpener(requestTimeout: Millis, log: Log): ControllerDeps["openBmc"] {
+  const deps = { fetch, now: Date.now, sleep: realSleep, log, readFingerprint, requestTimeout };
+  return (address, signal) => openBmc(address, { ...deps, signal });
 }
