@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
-export const SSH_KEY =
-  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHByb3YtbGFiLWtleS1ub3QtYS1yZWFsLW9uZS0x lab@prov";
+/** A key that nobody has the other half of. */
+const SSH_KEY =
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f lab@prov";
+
+/** SHA-256 of the key as cloud-init prints it on the console once it has authorised it. */
+export const SSH_KEY_SHA256 =
+  "66:40:2c:94:68:c5:89:41:dd:19:ff:d6:50:bf:2b:42:f9:22:6f:83:d3:bd:06:ad:51:5d:0e:51:04:a7:70:20";
 
 /** The layout of the first example there ever was of a recipe: ESP, all the rest as root, config drive. */
 export function linuxRecipe(options: {

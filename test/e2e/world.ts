@@ -145,6 +145,7 @@ export class Controller {
         binary,
         "serve",
         `--http-addr=127.0.0.1:${port}`,
+        "--media-addr=127.0.0.1:0",
         `--storage-root=${this.storage}`,
         `--maintenance-iso=${iso}`,
         `--public-urls=${publicUrls.join(",")}`,
@@ -189,6 +190,8 @@ export interface LabServer {
   readonly fingerprint: string;
   readonly username: string;
   readonly password: string;
+  /** Of its one NIC. */
+  readonly mac: string;
   /** Everything that the server's serial port ever printed. */
   readonly console: string;
 }
