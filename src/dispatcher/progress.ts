@@ -22,7 +22,7 @@ const MAX_QUEUED = 200;
 
 export function startProgress(envelope: Envelope, deps: ClientDeps): Progress {
   let queue: ProgressEvent[] = [];
-  let closed = false;
+  const closing = new AbortController();
 
   async function flush(): Promise<void> {
     if (queue.length === 0) return;
@@ -38,9 +38,9 @@ export function startProgress(envelope: Envelope, deps: ClientDeps): Progress {
   }
 
   async function run(): Promise<void> {
-    while (!closed) {
+    while (!closing.signal.aborted) {
       await flush();
-      await deps.sleep(INTERVAL);
+      await deps.sleep(INTERVAL, closing.signal).catch(() => {});
     }
     await flush();
   }
@@ -53,8 +53,12 @@ export function startProgress(envelope: Envelope, deps: ClientDeps): Progress {
       queue = [...queue.filter((old) => !isNewer(old)), event].slice(-MAX_QUEUED);
     },
     async close() {
-      closed = true;
-      await Promise.race([running, deps.sleep(LAST_WORDS)]);
+      closing.abort();
+      // A timer that is left over would keep the process, and with it the next step, waiting.
+      const over = new AbortController();
+      const last = deps.sleep(LAST_WORDS, over.signal).catch(() => {});
+      await Promise.race([running, last]);
+      over.abort();
     },
   };
 }
