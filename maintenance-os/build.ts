@@ -4,7 +4,17 @@
  * The maintenance ISO, from Debian packages, the files in rootfs/ and the prov binary. The base is one squashfs
  * and takes minutes; what changes from day to day is a second one, laid over it at boot, and takes seconds.
  */
-import { chmod, copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat } from "node:fs/promises";
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { debianBase, toolImages } from "./debian-base.ts";
 import { hash, run, type Stage, stage, type Workshop, withOwnMounts } from "./stage.ts";
@@ -38,12 +48,15 @@ export async function buildMaintenanceIso(options: MaintenanceIsoOptions): Promi
   const workshop: Workshop = {
     cache: join(options.cache, "maintenance-os"),
     log: options.log,
-    epoch: Number(process.env["SOURCE_DATE_EPOCH"] ?? 1_700_000_000),
+    epoch: Number(process.env.SOURCE_DATE_EPOCH ?? 1_700_000_000),
   };
   const base =
     options.root === undefined
       ? await debianBase(workshop)
-      : { path: options.root, key: hash([options.root, String((await stat(options.root)).mtimeMs)]) };
+      : {
+          path: options.root,
+          key: hash([options.root, String((await stat(options.root)).mtimeMs)]),
+        };
   const images = await toolImages(base, workshop);
   const baseImage = await squashBase(base, images, workshop);
   const initramfs = await packInitramfs(base, workshop);
@@ -110,7 +123,10 @@ async function squashProv(binary: string, base: Stage, workshop: Workshop): Prom
       await run(["cp", "--recursive", "--no-dereference", `${ROOTFS}/.`, tree], workshop);
       await copyFile(binary, join(tree, "usr/bin/prov"));
       const osRelease = await Bun.file(join(base.path, "usr/lib/os-release")).text();
-      await Bun.write(join(tree, "usr/lib/os-release"), describeSystem(osRelease, version, hash(inputs)));
+      await Bun.write(
+        join(tree, "usr/lib/os-release"),
+        describeSystem(osRelease, version, hash(inputs)),
+      );
       // Whatever the umask of this build and of the checkout: everyone reads, root writes.
       await run(["chmod", "--recursive", "u=rwX,go=rX", tree], workshop);
       await chmod(join(tree, "usr/bin/prov"), 0o755);
@@ -141,7 +157,8 @@ function describeSystem(base: string, version: string, build: string): string {
   ].join("\n");
 }
 
-async function readFileOrLink(path: string): Promise<string | Uint8Array> {
+/** The target of a symbolic link, the content of a file. */
+function readFileOrLink(path: string): Promise<string | Uint8Array> {
   return readlink(path).catch(() => readFile(path));
 }
 

@@ -33,15 +33,19 @@ export async function debianBase(workshop: Workshop): Promise<Stage> {
       "rootfs/usr/lib/systemd/system-preset/00-maintenance-os.preset",
     ].map(text),
   );
-  return await stage("base", [mmdebstrap("", []).join(" "), ...packages, ...inputs], workshop, (path) =>
-    run(
-      mmdebstrap(path, [
-        "--format=directory",
-        `--include=${packages.join(",")}`,
-        `--customize-hook=MAINTENANCE_OS='${HERE}' '${HERE}/debian/customize.sh' "$1"`,
-      ]),
-      workshop,
-    ),
+  return await stage(
+    "base",
+    [mmdebstrap("", []).join(" "), ...packages, ...inputs],
+    workshop,
+    (path) =>
+      run(
+        mmdebstrap(path, [
+          "--format=directory",
+          `--include=${packages.join(",")}`,
+          `--customize-hook=MAINTENANCE_OS='${HERE}' '${HERE}/debian/customize.sh' "$1"`,
+        ]),
+        workshop,
+      ),
   );
 }
 

@@ -4,7 +4,7 @@
  * The build of the maintenance OS as stages. Each is kept under a name made of the hash of all that it was
  * made from, so that only what changed is made again, and an interrupted one leaves nothing that looks whole.
  */
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 export interface Workshop {
@@ -45,9 +45,28 @@ export async function stage(
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
+  await forgetOldest(name, path, workshop.cache);
   const took = Math.round((performance.now() - started) / 1000);
   workshop.log(`maintenance-os: made ${name} in ${took} s`);
   return { path, key };
+}
+
+/** Results of one stage that are kept: this build's, and those of other branches and working trees. */
+const KEPT = 3;
+
+async function forgetOldest(name: string, newest: string, cache: string): Promise<void> {
+  const own = new RegExp(`^${name}-[0-9a-f]{16}$`);
+  const results = await Promise.all(
+    (await readdir(cache))
+      .filter((entry) => own.test(entry) && join(cache, entry) !== newest)
+      .map(async (entry) => {
+        const path = join(cache, entry);
+        // The time of the rename above; what is inside has been given other times.
+        return { path, made: (await stat(path)).ctimeMs };
+      }),
+  );
+  results.sort((a, b) => b.made - a.made);
+  for (const { path } of results.slice(KEPT - 1)) await rm(path, { recursive: true, force: true });
 }
 
 /** 16 hex digits; the parts are kept apart, so that moving a byte from one to the next changes it. */
@@ -92,7 +111,7 @@ function proxySettings(): Record<string, string> {
   );
 }
 
-async function exists(path: string): Promise<boolean> {
+function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,

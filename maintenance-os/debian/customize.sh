@@ -7,6 +7,7 @@ root=$1
 
 # Extracted, not installed: their maintainer scripts would build an initramfs and look for an ESP.
 mkdir "$root/tmp/boot"
+# shellcheck disable=SC2016 # expanded in the chroot
 chroot "$root" sh -euc '
   cd /tmp/boot
   kernel=$(apt-cache depends linux-image-amd64 | sed -n "s/^ *Depends: //p" | head -n 1)

@@ -33,6 +33,8 @@ mcopy -m -i "$esp" "$work"/esp/* ::/EFI/BOOT
 # Where a GRUB that was signed by Debian looks first.
 mcopy -m -i "$esp" "$work/esp/grub.cfg" ::/EFI/debian
 
+stamp=$(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S00)
 xorriso -as mkisofs -quiet -iso-level 3 -rational-rock -joliet -follow-links -volid PROV_MAINT \
+  --modification-date="$stamp" --set_all_file_dates "=$SOURCE_DATE_EPOCH" --gpt_disk_guid modification-date \
   -partition_offset 16 -append_partition 2 0xef "$esp" -appended_part_as_gpt \
   -e --interval:appended_partition_2:all:: -no-emul-boot -output "$out" "$work/iso"

@@ -5,5 +5,5 @@
 set -euo pipefail
 root=$1 images=$2 out=$3
 mount --bind "$images" "$root/usr/lib/prov/images"
-mksquashfs "$root" "$out" -noappend -quiet -no-progress -comp zstd -Xcompression-level 19 -b 512K -xattrs \
+mksquashfs "$root" "$out" -noappend -quiet -no-progress -comp zstd -Xcompression-level 15 -b 512K \
   -wildcards -e usr/lib/prov/boot 'dev/*' 'proc/*' 'run/*' 'sys/*' 'tmp/*' 'var/cache/*' 'var/log/*'

@@ -70,9 +70,9 @@ test(
     // The failed unit and the two that waited for it; systemd calls all three at once.
     const said = await bootUntil(iso, task, (lines) => ends(lines, "report") === 3);
 
-    expect(valueOf(said, "dispatch", "boot-device")).toBe("/dev/sr0");
-    expect(valueOf(said, "dispatch", "task.img")).toBe(true);
-    expect(valueOf(said, "dispatch", "lockdown")).toBe("none [integrity] confidentiality");
+    expect(saidOf(said, "dispatch", "boot-device")).toBe("/dev/sr0");
+    expect(saidOf(said, "dispatch", "task.img")).toBe(true);
+    expect(saidOf(said, "dispatch", "lockdown")).toBe("none [integrity] confidentiality");
     const steps = said.filter((line) => line.command === "step" && line.what === "in-container");
     expect(steps.map((line) => arrayAt(line, "rest")[0])).toEqual([
       "partition",
@@ -80,7 +80,7 @@ test(
       "bootloader-linux",
     ]);
     expect(steps.every((line) => line.value === true)).toBe(true);
-    expect(valueOf(said, "step", "efi-variables", "bootloader-linux")).toBe(true);
+    expect(saidOf(said, "step", "efi-variables", "bootloader-linux")).toBe(true);
 
     const results = said.filter((line) => line.what === "service-result");
     const byUnit = results.map((line) => [arrayAt(line, "rest").join(" "), line.value] as const);
@@ -89,7 +89,7 @@ test(
       "failure config-drive.service": "success",
       "failure install-linux-report.service": "success",
     });
-    expect(valueOf(said, "report", "tcp")).toEqual([]);
+    expect(saidOf(said, "report", "tcp")).toEqual([]);
     // The DHCP client's port 68, on the address that it was given.
     const udp = said
       .filter((line) => line.what === "udp")
@@ -106,7 +106,7 @@ function ends(said: Said, command: string): number {
   return said.filter((line) => line.command === command && line.what === "end").length;
 }
 
-function valueOf(said: Said, command: string, what: string, argument?: string): unknown {
+function saidOf(said: Said, command: string, what: string, argument?: string): unknown {
   return said.find(
     (line) =>
       line.command === command &&
