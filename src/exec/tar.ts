@@ -79,7 +79,31 @@ function spawn(argv: readonly string[], stdin: "pipe" | number, stdout: "ignore"
 }
 
 function childOf(process: ReturnType<typeof spawn>): Child {
-  return { pid: process.pid, exited: process.exited, complaint: process.stderr.text() };
+  // tar tries every other file of the archive on a full file system before it gives up.
+  const onText = (text: string) => {
+    if (FULL.test(text)) killGroup(process.pid);
+  };
+  const complaint = firstOf(process.stderr, onText);
+  return { pid: process.pid, exited: process.exited, complaint };
+}
+
+const FULL = /No space left on device/;
+/** The first complaint names the cause; thousands may follow from it. */
+const COMPLAINT_CHARS = 1024;
+
+/** The start of a stream, which is read to its end. */
+async function firstOf(
+  stream: ReadableStream<Uint8Array>,
+  onText: (text: string) => void,
+): Promise<string> {
+  const decoder = new TextDecoder();
+  let first = "";
+  for await (const chunk of stream) {
+    if (first.length >= COMPLAINT_CHARS) continue;
+    first += decoder.decode(chunk, { stream: true });
+    onText(first);
+  }
+  return first.slice(0, COMPLAINT_CHARS);
 }
 
 function extraction(stdin: Bun.FileSink, tar: Child, decompressor: Child | undefined): Extraction {
@@ -120,8 +144,8 @@ function tarError(artifact: string, tar: string, decompressor: string): ProvErro
   const attempt = `Cannot unpack ${artifact}`;
   // A decompressor whose reader is gone complains as well, but is not the cause.
   const isCause = decompressor.trim() !== "" && !/broken pipe/i.test(decompressor);
-  const cause = (isCause ? decompressor : tar).trim().slice(-1024) || "tar printed nothing";
-  if (/No space left on device/.test(tar)) {
+  const cause = (isCause ? decompressor : tar).trim() || "tar printed nothing";
+  if (FULL.test(tar)) {
     return new ProvError(`${attempt}: the file system is full`, {
       code: "DISK_FULL",
       cause,

@@ -115,4 +115,67 @@ describe("unpack()", () => {
       "stop",
     );
   });
+
+  test("reads the stream to its end, where the digest is checked, though tar stops before (R39)", async () => {
+    await using dir = await scratch();
+    const content = await Bun.file(join(dir.root, "plain.tar")).bytes();
+    const wrong = new ProvError("Cannot use os-images/test:1: wrong digest", {
+      code: "ARTIFACT_INVALID",
+    });
+    // Far more behind the archive's end mark than a pipe holds: tar is gone before the error comes.
+    const parts = [content, ...Array.from({ length: 20 }, () => new Uint8Array(262_144))];
+    const stream = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const part = parts.shift();
+        if (part === undefined) controller.error(wrong);
+        else controller.enqueue(part);
+      },
+    });
+    await expect(unpack(options(dir.root, stream))).rejects.toBe(wrong);
+  });
+
+  test("is killed when its time is over", async () => {
+    await using dir = await scratch();
+    const silent = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(new Uint8Array(1024));
+      },
+    });
+    await expect(
+      unpack({ ...options(dir.root, silent), timeout: seconds(0.1) }),
+    ).rejects.toMatchObject({ code: "COMMAND_TIMED_OUT" });
+  });
+
+  test("takes no more from the stream than it can unpack (R39)", async () => {
+    await using dir = await scratch();
+    // One member that is never complete: tar writes as it reads, and nobody reads ahead of it.
+    await sh(
+      "truncate -s 1G big; tar --create --format=ustar --file=- big | dd of=header bs=512 count=1 status=none || true",
+      dir.root,
+    );
+    const header = await Bun.file(join(dir.root, "header")).bytes();
+    const abort = new AbortController();
+    let given = 0;
+    let taken = 0;
+    const stream = new ReadableStream<Uint8Array>(
+      {
+        pull(controller) {
+          const chunk = given === 0 ? header : new Uint8Array(65_536);
+          given += chunk.length;
+          if (given > 16 * 1024 * 1024) abort.abort(new Error("enough"));
+          controller.enqueue(chunk);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const running = unpack({
+      ...options(dir.root, stream),
+      signal: abort.signal,
+      onBytes: (done) => {
+        taken = done;
+      },
+    });
+    await expect(running).rejects.toThrow("enough");
+    expect(given - taken).toBeLessThanOrEqual(2 * 65_536);
+  });
 });
