@@ -15,16 +15,10 @@ const CACHE = process.env.PROV_CACHE ?? join(homedir(), ".cache/prov");
 
 /** Debian packages by what needs them. */
 const ISO_PACKAGES = ["mmdebstrap", "xorriso", "squashfs-tools", "mtools", "cpio", "zstd"];
-const LAB_PACKAGES = ["qemu-system-x86", "qemu-block-extra", "qemu-utils", "ovmf", "openssl"];
-const UNIT_TEST_PACKAGES = [
-  "xorriso",
-  "genisoimage",
-  "gdisk",
-  "zstd",
-  "xz-utils",
-  "openssl",
-  "attr",
-];
+const LAB_PACKAGES = ["iproute2", "openssl", "ovmf", "qemu-block-extra", "qemu-system-x86"];
+const UNIT_TEST_PACKAGES = ["attr", "fdisk", "gdisk", "genisoimage", "xorriso", "xz-utils", "zstd"];
+/** On top of all others: real clients of the registry, and loaders of small test media. */
+const E2E_PACKAGES = ["curl", "grub-common", "grub-efi-amd64-bin", "skopeo"];
 
 interface Task {
   readonly about: string;
@@ -42,7 +36,7 @@ const TASKS: Readonly<Record<string, Task>> = {
 };
 
 async function check(): Promise<void> {
-  await install(UNIT_TEST_PACKAGES);
+  await install([...UNIT_TEST_PACKAGES, ...LAB_PACKAGES]);
   await run(["node_modules/.bin/biome", "ci", "--error-on-warnings", "."]);
   await run(["node_modules/.bin/tsc"]);
   await run(["node_modules/.bin/knip"]);
@@ -53,6 +47,7 @@ async function test(): Promise<void> {
   await check();
   await binary([]);
   await iso();
+  await install(E2E_PACKAGES);
   const files = await Array.fromAsync(new Bun.Glob("test/e2e/*.e2e.ts").scan({ cwd: ROOT }));
   for (const file of files.sort()) await countTests(["test", `./${file}`]);
 }
@@ -104,7 +99,7 @@ async function demo(): Promise<void> {
 }
 
 async function bench(args: readonly string[]): Promise<void> {
-  await install([...UNIT_TEST_PACKAGES, "curl"]);
+  await install([...UNIT_TEST_PACKAGES, ...E2E_PACKAGES]);
   await binary([]);
   const names = args.length > 0 ? args : ["*"];
   for (const name of names) {

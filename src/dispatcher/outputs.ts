@@ -75,7 +75,7 @@ export async function applyNetwork(
 }
 
 /** Either the old content or the new one is there, whatever happens in between. */
-export async function writeAtomically(
+async function writeAtomically(
   path: string,
   content: string | Uint8Array,
   mode: number,
