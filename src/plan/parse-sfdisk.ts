@@ -3,7 +3,7 @@ import { arrayAt, at, stringAt } from "../base/json.ts";
 import type { Partition, PartitionTable } from "./facts.ts";
 
 /** A partition as the table has it; what is in it comes from blkid. */
-export type ListedPartition = Omit<Partition, "signature">;
+type ListedPartition = Omit<Partition, "signature">;
 export type ListedTable = Omit<PartitionTable, "partitions"> & {
   readonly partitions: readonly ListedPartition[];
 };

@@ -5,13 +5,11 @@
  * `schemas/recipe.schema.json` is the contract of the JSON; `parse.ts` leads from there to here.
  */
 
-export const FORMATS = ["vfat", "ext4", "xfs", "btrfs", "ntfs", "swap", "raw"] as const;
 /** What a partition is formatted with; `raw` leaves it as it is. */
-export type Format = (typeof FORMATS)[number];
+export type Format = "vfat" | "ext4" | "xfs" | "btrfs" | "ntfs" | "swap" | "raw";
 
 /** What may be done about data found on the target disk. */
-export const WIPES = ["always", "if-empty", "never"] as const;
-export type Wipe = (typeof WIPES)[number];
+export type Wipe = "always" | "if-empty" | "never";
 
 export interface PartitionSpec {
   /** As written: `512M`, or a percentage of what the fixed sizes leave. See size.ts. */

@@ -51,7 +51,7 @@ export const bootloaderLinux: Step = {
  * @throws {ProvError} PLAN_IMPOSSIBLE when the machine or the image cannot boot by UEFI;
  *   SERVER_MISMATCH, DISK_MISMATCH.
  */
-export function planBootloader(input: StepInput, found: Found): Plan {
+function planBootloader(input: StepInput, found: Found): Plan {
   const target = linuxTarget(input);
   requirePartitioned(target, NAME);
   const { machine, job } = input;

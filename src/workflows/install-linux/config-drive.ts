@@ -2,7 +2,7 @@
 import { minutes } from "../../base/units.ts";
 import type { Action, Plan } from "../../plan/action.ts";
 import { sha256Hex } from "../../plan/hash.ts";
-import { type Found, type Look, NOTHING_FOUND } from "../../plan/look.ts";
+import type { Found, Look } from "../../plan/look.ts";
 import type { Step, StepInput } from "../workflow.ts";
 import { requirePartitioned } from "./image.ts";
 import {
@@ -50,7 +50,7 @@ export const configDrive: Step = {
 };
 
 /** Plans nothing when the files are there already, or when there is nowhere and nothing to write. */
-export function planConfigDrive(input: StepInput, found: Found = NOTHING_FOUND): Plan {
+function planConfigDrive(input: StepInput, found: Found): Plan {
   const target = linuxTarget(input);
   requirePartitioned(target, NAME);
   const { root, directory } = placeOf(target);

@@ -12,9 +12,9 @@ import { type LinuxTarget, linuxTarget, mountActions, ROOT, unmountActions } fro
 const NAME = "image-linux";
 
 /** A tree that is a Linux system says so: os-release(5). */
-export const OS_RELEASE = ["etc/os-release", "usr/lib/os-release"] as const;
+const OS_RELEASE = ["etc/os-release", "usr/lib/os-release"] as const;
 /** Where Debian and Fedora keep kernels, in packages and in images that carry none in /boot. */
-export const KERNELS = ["boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"] as const;
+const KERNELS = ["boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"] as const;
 
 /** The root file system, from the job's artifact. */
 export const imageLinux: Step = {
@@ -34,7 +34,7 @@ export const imageLinux: Step = {
  * @throws {ProvError} PLAN_IMPOSSIBLE when the disk is not as the partition step leaves it;
  *   SERVER_MISMATCH, DISK_MISMATCH.
  */
-export function planImage(input: StepInput, found: Found): Plan {
+function planImage(input: StepInput, found: Found): Plan {
   const target = linuxTarget(input);
   const { artifact } = input.job;
   requirePartitioned(target, NAME);

@@ -57,7 +57,7 @@ export function leaveRoot(step: string, target: LinuxTarget): Plan {
  *
  * @throws {ProvError} SERVER_MISMATCH, DISK_MISMATCH: the disk is missing, too small, in use, or not to be wiped.
  */
-export function planPartition(input: StepInput, found: Found): Plan {
+function planPartition(input: StepInput, found: Found): Plan {
   const target = linuxTarget(input);
   requireWritable(target.disk, input.job);
   const isOurs = matchesLayout(target.disk, target.layout);

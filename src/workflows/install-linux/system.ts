@@ -87,7 +87,7 @@ function impossible(found: string): ProvError {
 }
 
 /** os-release(5): shell assignments, values bare or quoted. */
-export function parseOsRelease(text: string): Map<string, string> {
+function parseOsRelease(text: string): Map<string, string> {
   const values = new Map<string, string>();
   for (const line of text.split("\n")) {
     const match = /^([A-Z0-9_]+)=(.*)$/.exec(line.trim());

@@ -24,9 +24,9 @@ import type { StepInput } from "../workflow.ts";
 /** Where a step mounts the installed system. Mounts live and die in the step's own container. */
 export const ROOT = "/mnt/target";
 
-export const MOUNT_TIMEOUT: Millis = minutes(2);
+const MOUNT_TIMEOUT: Millis = minutes(2);
 /** A full cache of dirty pages on a slow disk takes its time. */
-export const SYNC_TIMEOUT: Millis = minutes(15);
+const SYNC_TIMEOUT: Millis = minutes(15);
 
 export interface LinuxTarget {
   readonly disk: Disk;
