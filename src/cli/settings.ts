@@ -126,6 +126,12 @@ export const SETTINGS = [
     about: "signs task ISO URLs for people; more than one during a rotation, newest first",
   },
   {
+    key: "source_url",
+    env: "SOURCE_URL",
+    kind: "text",
+    about: "where users of this controller get its source; shown at /about",
+  },
+  {
     key: "registry_allow_anon",
     env: "REGISTRY_ALLOW_ANON",
     kind: "switch",

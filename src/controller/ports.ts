@@ -20,5 +20,10 @@ export interface ControllerDeps {
   /** 256 unguessable bits, base64url. */
   readonly newSecret: () => string;
   /** For /about and metrics. */
-  readonly build: { readonly version: string; readonly commit: string };
+  readonly build: {
+    readonly version: string;
+    readonly commit: string;
+    /** Where users get this version's source (AGPL, section 13); null: its operator has not said. */
+    readonly source: string | null;
+  };
 }

@@ -158,7 +158,7 @@ export class Site implements AsyncDisposable {
       sleep: this.clock.sleep,
       newId: () => `${String(++this.#ids).padStart(8, "0")}-0000-4000-8000-000000000000`,
       newSecret: () => `CANARY-secret-${++this.#ids}`,
-      build: { version: "0.1.0", commit: "abcdef0" },
+      build: { version: "0.1.0", commit: "abcdef0", source: null },
     };
   }
 

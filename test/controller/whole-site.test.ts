@@ -95,7 +95,7 @@ test.each(["two-slot", "one-slot"] as const)(
         openBmc: (address, signal) => openBmc(address, { ...world, signal }),
         newId: () => crypto.randomUUID(),
         newSecret: () => crypto.randomUUID() + crypto.randomUUID(),
-        build: { version: "0.1.0", commit: "test" },
+        build: { version: "0.1.0", commit: "test", source: null },
       },
     );
     const { name = "", password = "" } = running.initialAdmin ?? {};

@@ -22,7 +22,7 @@ export interface Finished {
 }
 
 /** Runs a program to its end. */
-export async function runProgram(
+async function runProgram(
   argv: readonly string[],
   options: { env?: Record<string, string>; stdin?: string } = {},
 ): Promise<Finished> {

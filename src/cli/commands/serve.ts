@@ -206,7 +206,7 @@ async function runController(
     sleep: realSleep,
     newId: () => crypto.randomUUID(),
     newSecret: () => randomBytes(32).toString("base64url"),
-    build: { version: VERSION, commit: COMMIT },
+    build: { version: VERSION, commit: COMMIT, source: settings.source_url ?? null },
   });
   const { initialAdmin } = controller;
   if (initialAdmin !== null) {

@@ -7,14 +7,13 @@ import type { Metrics } from "../metrics.ts";
 import type { ControllerDeps } from "../ports.ts";
 import type { Api } from "./context.ts";
 
-const SOURCE = "https://github.com/prov/prov";
 const COUNTED = ["queued", "provisioning", "succeeded", "failed"] as const;
 /** A gauge that stops here still says that something is wrong. */
 const COUNT_MAX = 1000;
 
 /** What can be asked without a login: health, metrics, and where the source is (AGPL, section 13). */
 export function aboutRoutes(site: Readiness, metrics: Metrics, deps: ControllerDeps): Hono<Api> {
-  const { version, commit } = deps.build;
+  const { version, commit, source } = deps.build;
   metrics.set("prov_build_info", { version, commit }, 1);
   return new Hono<Api>()
     .get("/healthz", (c) => c.json({ ok: true }))
@@ -23,7 +22,7 @@ export function aboutRoutes(site: Readiness, metrics: Metrics, deps: ControllerD
       return c.json({ ready: problems.length === 0, problems }, problems.length === 0 ? 200 : 503);
     })
     .get("/about", (c) =>
-      c.json({ name: "prov", version, commit, license: "AGPL-3.0-or-later", source: SOURCE }),
+      c.json({ name: "prov", version, commit, license: "AGPL-3.0-or-later", source }),
     )
     .get("/metrics", async (c) => {
       await countJobs(metrics, deps);
