@@ -45,7 +45,8 @@ export function grubDebian(target: LinuxTarget, system: System, machine: Machine
         // The signed GRUB looks for its configuration in the directory of this very name.
         `--bootloader-id=${id}`,
         isSigned ? "--uefi-secure-boot" : "--no-uefi-secure-boot",
-        "--force-extra-removable",
+        // Ubuntu's grub-install fills the removable path unless it is told not to, and has no such option.
+        ...(id === "ubuntu" ? [] : ["--force-extra-removable"]),
         // The boot entry is made by the plan, where it can be read.
         "--no-nvram",
         "--recheck",

@@ -375,6 +375,7 @@ describe("planBootloader()", () => {
   ])("uses the directory of the signed boot loader: $id for $os", ({ os, id }) => {
     const text = renderPlan(bootloaderLinux.plan(partitioned(), release(os)));
     expect(text).toContain(`--bootloader-id=${id}`);
+    expect(text.includes("--force-extra-removable")).toBe(id === "debian");
     expect(text).toContain(`'\\EFI\\${id}\\shimx64.efi'`);
   });
 
