@@ -5,11 +5,12 @@
  * environment (`PROV_URL`, `PROV_USER`, `PROV_PASSWORD`, `PROV_CA_FILE`) or from
  * `~/.config/prov/client.yaml` with the keys url, user, password and ca_file.
  */
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Fetch } from "../base/deps.ts";
 import { type ErrorCode, ProvError } from "../base/errors.ts";
 import { arrayAt, stringAt } from "../base/json.ts";
+import type { Cli } from "./command.ts";
+import { readText, readYaml } from "./files.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Api {
@@ -20,8 +21,6 @@ export interface Api {
     body?: unknown,
     headers?: Record<string, string>,
   ): Promise<unknown>;
-  /** The raw response of a GET, for streams. */
-  open(path: string, headers?: Record<string, string>): Promise<Response>;
   readonly url: string;
   readonly authorization: string | null;
   readonly ca: string | null;
@@ -29,19 +28,16 @@ export interface Api {
 
 const DEFAULT_URL = "http://127.0.0.1:8080";
 
-export async function connect(terminal: Terminal, fetch: Fetch): Promise<Api> {
-  const file = await readClientFile(terminal);
-  const setting = (name: string) =>
-    terminal.env[`PROV_${name.toUpperCase()}`] ?? stringAt(file, name);
-  const url = (setting("url") ?? DEFAULT_URL).replace(/\/+$/, "");
-  const user = setting("user");
-  const password = setting("password");
-  const caFile = setting("ca_file");
-  const ca = caFile === undefined ? null : await readFile(caFile, "utf8");
-  const authorization =
-    user === undefined
-      ? null
-      : `Basic ${Buffer.from(`${user}:${password ?? ""}`).toString("base64")}`;
+interface Settings {
+  readonly url: string;
+  readonly authorization: string | null;
+  /** PEM */
+  readonly ca: string | null;
+}
+
+/** @throws {ProvError} `CONFIG_INVALID` for settings that cannot be used; nothing is sent yet. */
+export async function connect({ terminal, fetch }: Cli): Promise<Api> {
+  const { url, authorization, ca } = await readSettings(terminal);
 
   const send = async (method: string, path: string, init: RequestInit): Promise<Response> => {
     const headers = new Headers(init.headers);
@@ -79,25 +75,68 @@ export async function connect(terminal: Terminal, fetch: Fetch): Promise<Api> {
         ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
       });
       const text = await response.text();
-      return text === "" ? undefined : JSON.parse(text);
+      return text === "" ? undefined : parseAnswer(text, url);
     },
-    open: (path, headers) => send("GET", path, headers === undefined ? {} : { headers }),
+  };
+}
+
+function parseAnswer(text: string, url: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ProvError(`Cannot understand what ${url} answers`, {
+      code: "CONTROLLER_UNREACHABLE",
+      cause: error,
+      hint: "Check that PROV_URL is the address of a prov controller.",
+    });
+  }
+}
+
+async function readSettings(terminal: Terminal): Promise<Settings> {
+  const file = await readClientFile(terminal);
+  const setting = (name: string) =>
+    terminal.env[`PROV_${name.toUpperCase()}`] || stringAt(file, name);
+  const url = setting("url") ?? DEFAULT_URL;
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.username !== "") {
+    throw new ProvError("Cannot use PROV_URL: it is not the address of a controller", {
+      code: "CONFIG_INVALID",
+      hint: "Write it as https://host:port; user and password go into PROV_USER and PROV_PASSWORD.",
+    });
+  }
+  const user = setting("user");
+  const caFile = setting("ca_file");
+  return {
+    url: url.replace(/\/+$/, ""),
+    ca: caFile === undefined ? null : await readText(caFile, terminal),
+    authorization:
+      user === undefined
+        ? null
+        : `Basic ${Buffer.from(`${user}:${setting("password") ?? ""}`).toString("base64")}`,
   };
 }
 
 async function readClientFile(terminal: Terminal): Promise<unknown> {
   const home = terminal.env.XDG_CONFIG_HOME ?? join(terminal.env.HOME ?? "/root", ".config");
   const path = join(home, "prov/client.yaml");
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  return text === undefined ? {} : Bun.YAML.parse(text);
+  return existsSync(path) ? await readYaml(path) : {};
 }
 
+/** The API's own names of errors (controller/api/errors.ts), where they say more than the status. */
+const CODE_BY_NAME: Readonly<Record<string, ErrorCode>> = {
+  bmc_error: "BMC_UNREACHABLE",
+  bmc_timeout: "BMC_TIMED_OUT",
+  upstream_error: "REGISTRY_UNREACHABLE",
+  internal: "COMMAND_FAILED",
+};
+
 const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
-  400: "RECIPE_INVALID",
+  400: "USAGE",
   401: "UNAUTHENTICATED",
   403: "FORBIDDEN",
   404: "NOT_FOUND",
   409: "CONFLICT",
+  413: "USAGE",
   507: "STORAGE_FULL",
 };
 
@@ -114,7 +153,10 @@ async function refusal(response: Response, attempt: string): Promise<ProvError> 
     (detail) => `\n  ${stringAt(detail, "path") || "/"}: ${stringAt(detail, "message") ?? ""}`,
   );
   return new ProvError(`${message}${details.join("")}`, {
-    code: CODE_BY_STATUS[response.status] ?? "CONTROLLER_UNREACHABLE",
+    code:
+      CODE_BY_NAME[stringAt(document, "error") ?? ""] ??
+      CODE_BY_STATUS[response.status] ??
+      "CONTROLLER_UNREACHABLE",
     ...(response.status === 401 && {
       hint: "Set PROV_USER and PROV_PASSWORD to a user of the controller.",
     }),

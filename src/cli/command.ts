@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Argv, CommandModule, Options, PositionalOptions } from "yargs";
-import type { Fetch } from "../base/deps.ts";
+import type { Clock, Fetch, Sleep } from "../base/deps.ts";
+import { ProvError } from "../base/errors.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What commands share: the outside, and the exit code they leave. */
-export interface Cli {
-  readonly terminal: Terminal;
+/** What the client commands reach for beside the terminal. */
+export interface Outside {
   readonly fetch: Fetch;
+  readonly now: Clock;
+  readonly sleep: Sleep;
+}
+
+/** What commands share: the outside, and the exit code they leave. */
+export interface Cli extends Outside {
+  readonly terminal: Terminal;
   exitCode: number;
 }
 
@@ -27,23 +34,40 @@ export function command<Args>(spec: CommandSpec<Args>): Command {
     command: spec.command,
     describe: spec.describe,
     builder: (y: Argv) => {
-      for (const [name, options] of Object.entries(spec.positionals ?? {})) {
-        y.positional(name, options);
+      // Without a type yargs makes numbers of serials such as 0042.
+      for (const [, name = ""] of spec.command.matchAll(/[<[](\w+)[>\]]/g)) {
+        y.positional(name, { type: "string", ...spec.positionals?.[name] });
       }
       return y.options({ ...spec.options });
     },
-    handler: (args) => spec.run(args as unknown as Args),
+    handler: (args) => {
+      requireNumbers(spec, args);
+      return spec.run(args as unknown as Args);
+    },
   };
+}
+
+/** yargs makes NaN of `--limit ten`. @throws {ProvError} `USAGE` */
+function requireNumbers<Args>(spec: CommandSpec<Args>, args: Readonly<Record<string, unknown>>) {
+  for (const [name, { type }] of Object.entries(spec.options ?? {})) {
+    if (type !== "number" || !Number.isNaN(args[name])) continue;
+    throw new ProvError(`Cannot use --${name}: it is not a number`, { code: "USAGE" });
+  }
 }
 
 /** Commands under a common word: `prov server add`, `prov server list`. */
 export function group(name: string, describe: string, commands: readonly Command[]): Command {
+  const actions = commands.map((each) => String(each.command).split(" ")[0]).join(", ");
   return {
-    command: `${name} <action>`,
+    command: name,
     describe,
     builder: (y: Argv) => {
       for (const each of commands) y.command(each);
-      return y.demandCommand(1).strict();
+      return y
+        .usage(`$0 ${name} <action>\n\n${describe}`)
+        .demandCommand(1, `Say what to do: prov ${name} ${actions}.`)
+        .strict()
+        .recommendCommands();
     },
     handler: () => {},
   };

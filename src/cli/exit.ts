@@ -12,6 +12,11 @@ export const EXIT = {
   refused: 6,
 } as const;
 
+/** The end of `prov --help`. */
+export const EXIT_CODES_HELP = `Exit codes: 0 done, 1 failed, 2 wrong usage, configuration or recipe, 3 the job failed,
+4 the job was canceled, 5 the controller was not reached, 6 not allowed.
+prov dispatch has its own: 10 to 18 and 20, by what was wrong with the task.`;
+
 const BY_CODE: { readonly [Code in ErrorCode]?: number } = {
   USAGE: EXIT.usage,
   CONFIG_INVALID: EXIT.usage,

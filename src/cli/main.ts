@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import yargs from "yargs";
+import { realSleep } from "../base/deps.ts";
 import { describeError, hintOf, ProvError } from "../base/errors.ts";
-import { type Cli, command } from "./command.ts";
+import { type Cli, command, type Outside, print } from "./command.ts";
 import { agentCommands } from "./commands/agent.ts";
 import { artifactCommand } from "./commands/artifact.ts";
 import { isoCommand } from "./commands/iso.ts";
@@ -11,13 +12,40 @@ import { planCommand } from "./commands/plan.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { serverCommand } from "./commands/server.ts";
 import { userCommand } from "./commands/user.ts";
-import { EXIT, exitCodeOf } from "./exit.ts";
+import { EXIT, EXIT_CODES_HELP, exitCodeOf } from "./exit.ts";
+import { STDIN } from "./files.ts";
 import type { Terminal } from "./terminal.ts";
-import { VERSION } from "./version.ts";
+import { COMMIT, VERSION } from "./version.ts";
 
-/** Runs one command line to its end. Never exits the process and never writes but to the terminal. */
-export async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
-  const cli: Cli = { terminal, fetch, exitCode: EXIT.ok };
+const OUTSIDE: Outside = { fetch, now: Date.now, sleep: realSleep };
+
+/**
+ * Runs one command line to its end. Never exits the process and never writes but to the terminal.
+ * @returns the exit code; see exit.ts.
+ */
+export async function main(
+  argv: readonly string[],
+  terminal: Terminal,
+  outside: Outside = OUTSIDE,
+): Promise<number> {
+  const cli: Cli = { ...outside, terminal, exitCode: EXIT.ok };
+  try {
+    // yargs understands no lone dash, neither as a word nor behind an option.
+    const words = argv.map((word) => (word === "-" ? STDIN : word));
+    await parserOf(words, cli).parseAsync([...words], {}, (_error, _argv, output) => {
+      if (output !== "") terminal.out(output);
+    });
+    return cli.exitCode;
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") return EXIT.failed;
+    terminal.err(`prov: ${describeError(error)}`);
+    const hint = hintOf(error);
+    if (hint !== undefined) terminal.err(`  ${hint}`);
+    return cli.exitCode === EXIT.ok ? exitCodeOf(error) : cli.exitCode;
+  }
+}
+
+function parserOf(argv: readonly string[], cli: Cli) {
   const parser = yargs([...argv])
     .scriptName("prov")
     .locale("en")
@@ -31,35 +59,26 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
     .command(isoCommand(cli))
     .command(userCommand(cli))
     .command(labCommand(cli));
-  for (const command of agentCommands(cli)) parser.command(command);
-  parser
-    .command(
-      command({
-        command: "version",
-        describe: "print the version",
-        run: () => terminal.out(VERSION),
-      }),
-    )
+  for (const each of agentCommands(cli)) parser.command(each);
+  return parser
+    .command(versionCommand(cli))
     .completion("completion", "print a completion script for your shell")
     .version(VERSION)
+    .epilogue(EXIT_CODES_HELP)
     .demandCommand(1, "Say which command to run.")
     .strict()
     .recommendCommands()
+    .updateStrings({ "Did you mean %s?": "There is no such command: did you mean %s?" })
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new ProvError(message, { code: "USAGE" });
+      throw error ?? new ProvError(message, { code: "USAGE", hint: "See prov --help." });
     });
-  try {
-    await parser.parseAsync([...argv], {}, (_error, _argv, output) => {
-      if (output !== "") terminal.out(output);
-    });
-    return cli.exitCode;
-  } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") return EXIT.failed;
-    terminal.err(`prov: ${describeError(error)}`);
-    const hint = hintOf(error);
-    if (hint !== undefined) terminal.err(`  ${hint}`);
-    if (error instanceof ProvError && error.code === "USAGE") terminal.err("  See prov --help.");
-    return cli.exitCode === EXIT.ok ? exitCodeOf(error) : cli.exitCode;
-  }
+}
+
+function versionCommand(cli: Cli) {
+  return command<{ json?: boolean }>({
+    command: "version",
+    describe: "print the version",
+    run: ({ json }) => print(cli, json, { version: VERSION, commit: COMMIT }, () => VERSION),
+  });
 }

@@ -30,3 +30,8 @@ export function progressBar(done: number, total: number, width: number): string 
   const percent = String(Math.floor(share * 100)).padStart(3);
   return `[${"#".repeat(filled)}${"-".repeat(width - filled)}] ${percent}%`;
 }
+
+/** `serial  X1`, one line per value that there is. */
+export function lines(values: Readonly<Record<string, string | undefined>>): string {
+  return table(Object.entries(values).flatMap(([name, value]) => (value ? [[name, value]] : [])));
+}

@@ -17,6 +17,14 @@ export interface Terminal {
   stdin(): Promise<string>;
 }
 
+/** Resolves when the process is asked to end. */
+export function untilStopped(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (signal.aborted) done();
+    signal.addEventListener("abort", () => done(), { once: true });
+  });
+}
+
 export function processTerminal(): Terminal {
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {

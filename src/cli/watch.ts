@@ -4,18 +4,17 @@
  * Follows a job on a terminal. It asks again every second instead of holding a stream, so that it goes on
  * as if nothing had happened when the controller is restarted meanwhile.
  */
-import { realSleep } from "../base/deps.ts";
-import { ProvError } from "../base/errors.ts";
+import { describeError, ProvError } from "../base/errors.ts";
 import { arrayAt, at, stringAt } from "../base/json.ts";
-import { formatBytes, seconds } from "../base/units.ts";
+import { formatBytes, formatDuration, seconds } from "../base/units.ts";
 import { connect } from "./api-client.ts";
 import type { Cli } from "./command.ts";
 import { EXIT } from "./exit.ts";
-import { progressBar } from "./table.ts";
+import { formatTime, progressBar } from "./table.ts";
 
 const INTERVAL = seconds(1);
 /** A controller that is being restarted or upgraded is back well within this. */
-const PATIENCE_MS = seconds(120);
+const PATIENCE = seconds(120);
 
 /** Prints events as they come and the running step's progress, until the job is complete. */
 export async function watchJob(id: string, cli: Cli, json: boolean | undefined): Promise<void> {
@@ -34,22 +33,36 @@ export async function watchJob(id: string, cli: Cli, json: boolean | undefined):
       return;
     }
     if (terminal.isInteractive && job !== undefined) terminal.redraw(renderProgress(job));
-    await realSleep(INTERVAL, terminal.signal);
+    await cli.sleep(INTERVAL, terminal.signal);
   }
 }
 
-/** Reads the job; undefined while the controller has been away for no longer than our patience. */
+/**
+ * Reads the job; undefined while a controller that once answered has been away for no longer than our
+ * patience. The job goes on without us meanwhile, and its events are kept.
+ */
 async function asker(id: string, cli: Cli): Promise<() => Promise<unknown>> {
-  const api = await connect(cli.terminal, cli.fetch);
-  let lastAnswer = Date.now();
+  const api = await connect(cli);
+  let lastAnswer: number | undefined;
+  let isAway = false;
   return async () => {
     try {
       const job = await api.call("GET", `/api/v1/jobs/${encodeURIComponent(id)}`);
-      lastAnswer = Date.now();
+      lastAnswer = cli.now();
+      isAway = false;
       return job;
     } catch (error) {
-      const away = error instanceof ProvError && error.code === "CONTROLLER_UNREACHABLE";
-      if (!away || Date.now() - lastAnswer > PATIENCE_MS) throw error;
+      const mayComeBack =
+        error instanceof ProvError &&
+        error.code === "CONTROLLER_UNREACHABLE" &&
+        lastAnswer !== undefined &&
+        cli.now() - lastAnswer < PATIENCE;
+      if (!mayComeBack) throw error;
+      if (!isAway) {
+        const patience = formatDuration(PATIENCE);
+        cli.terminal.err(`${describeError(error)}; trying for ${patience}`);
+      }
+      isAway = true;
       return undefined;
     }
   };
@@ -57,7 +70,7 @@ async function asker(id: string, cli: Cli): Promise<() => Promise<unknown>> {
 
 /** `04:33:12  image-linux.service  unpacking os-images/debian:13`; warnings and errors say so. */
 export function renderEvent(event: unknown): string {
-  const time = new Date(String(at(event, "time") ?? "")).toISOString().slice(11, 19);
+  const time = formatTime(at(event, "time")).slice(11);
   const level = stringAt(event, "level") ?? "info";
   const step = stringAt(event, "step");
   const message = stringAt(event, "message") ?? "";

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { rename } from "node:fs/promises";
-import { realSleep } from "../../base/deps.ts";
+import { rename, rm } from "node:fs/promises";
 import { ProvError } from "../../base/errors.ts";
 import { arrayAt, at, stringAt } from "../../base/json.ts";
 import { formatBytes } from "../../base/units.ts";
@@ -9,8 +8,9 @@ import { pushFile } from "../../registry/push.ts";
 import { parseReference } from "../../registry/reference.ts";
 import { type Api, connect } from "../api-client.ts";
 import { type Cli, type Command, command, group, print } from "../command.ts";
+import { onFile } from "../files.ts";
 import { journalLog } from "../journal-log.ts";
-import { progressBar, table } from "../table.ts";
+import { formatTime, progressBar, table } from "../table.ts";
 
 interface PushArgs {
   file: string;
@@ -21,6 +21,7 @@ interface PushArgs {
 interface PullArgs {
   reference: string;
   file: string;
+  json?: boolean;
 }
 
 export function artifactCommand(cli: Cli): Command {
@@ -41,14 +42,16 @@ export function artifactCommand(cli: Cli): Command {
       describe: "all artifacts",
       run: (args) => list(cli, args.json),
     }),
-    command<{ reference: string }>({
+    command<{ reference: string; json?: boolean }>({
       command: "rm <reference>",
       describe: "delete a tag, or a manifest by digest",
       run: async (args) => {
-        const { repository, reference } = ownReference(args.reference);
-        const api = await connect(cli.terminal, cli.fetch);
-        await api.call("DELETE", `/v2/${repository}/manifests/${reference}`);
-        cli.terminal.out(`${args.reference} deleted`);
+        const { repository, digest, tag } = ownReference(args.reference);
+        const name =
+          digest === null ? `${repository}:${tag ?? "latest"}` : `${repository}@${digest}`;
+        const api = await connect(cli);
+        await api.call("DELETE", `/api/v1/artifacts/${name}`);
+        print(cli, args.json, { removed: name }, () => `${name} removed`);
       },
     }),
   ]);
@@ -71,7 +74,7 @@ function showProgress(cli: Cli, what: string, done: number, total: number): void
 
 async function push(cli: Cli, args: PushArgs): Promise<void> {
   const { repository, tag } = ownReference(args.reference);
-  const api = await connect(cli.terminal, cli.fetch);
+  const api = await connect(cli);
   const target = {
     registry: api.url,
     repository,
@@ -79,48 +82,69 @@ async function push(cli: Cli, args: PushArgs): Promise<void> {
     authorization: api.authorization,
     ca: api.ca,
   };
-  const digest = await pushFile(target, args.file, args.type, {
-    fetch: cli.fetch,
-    signal: cli.terminal.signal,
-    onProgress: (phase, done, total) => showProgress(cli, phase, done, total),
-  });
-  print(cli, args.json, { reference: args.reference, digest }, () => `${args.reference} ${digest}`);
+  const digest = await onFile("read", args.file, () =>
+    pushFile(target, args.file, args.type, {
+      fetch: cli.fetch,
+      signal: cli.terminal.signal,
+      onProgress: (phase, done, total) => showProgress(cli, phase, done, total),
+    }),
+  );
+  const name = `${repository}:${target.tag}`;
+  print(cli, args.json, { reference: name, digest }, () => `${name} ${digest}`);
 }
 
 async function pull(cli: Cli, args: PullArgs): Promise<void> {
   const { repository, reference } = ownReference(args.reference);
-  const api = await connect(cli.terminal, cli.fetch);
+  const api = await connect(cli);
   const source = { registry: api.url, repository, reference, ...credentials(api) };
   const { signal } = cli.terminal;
-  const deps = { fetch: cli.fetch, sleep: realSleep, now: Date.now, log: journalLog(cli.terminal) };
-  const artifact = await resolveArtifact(source, deps, signal);
-  const { layer } = artifact;
-  const partial = `${args.file}.part`;
-  const sink = Bun.file(partial).writer();
-  let done = 0;
-  for await (const chunk of openBlob(source, layer, deps, signal)) {
-    sink.write(chunk);
-    await sink.flush();
-    done += chunk.length;
-    showProgress(cli, args.reference, done, layer.size);
+  const { fetch, sleep, now } = cli;
+  const deps = { fetch, sleep, now, log: journalLog(cli.terminal) };
+  const { layer } = await resolveArtifact(source, deps, signal);
+  const show = (done: number) => showProgress(cli, args.reference, done, layer.size);
+  await onFile("write", args.file, () =>
+    save(openBlob(source, layer, deps, signal), args.file, show),
+  );
+  const { digest, size } = layer;
+  print(cli, args.json, { file: args.file, digest, size }, () => `${args.file} ${digest}`);
+}
+
+/** The file appears when it is whole and its digest was right, or not at all. */
+async function save(
+  stream: ReadableStream<Uint8Array>,
+  path: string,
+  onBytes: (done: number) => void,
+): Promise<void> {
+  const partial = `${path}.part`;
+  try {
+    const sink = Bun.file(partial).writer();
+    let done = 0;
+    for await (const chunk of stream) {
+      sink.write(chunk);
+      await sink.flush();
+      done += chunk.length;
+      onBytes(done);
+    }
+    await sink.end();
+    await rename(partial, path);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
   }
-  await sink.end();
-  await rename(partial, args.file);
-  cli.terminal.out(`${args.file} ${layer.digest}`);
 }
 
 const credentials = (api: Api) => ({ authorization: api.authorization, ca: api.ca });
 
 async function list(cli: Cli, json: boolean | undefined): Promise<void> {
-  const api = await connect(cli.terminal, cli.fetch);
+  const api = await connect(cli);
   const document = await api.call("GET", "/api/v1/artifacts");
   print(cli, json, document, () =>
     table([
-      ["ARTIFACT", "SIZE", "DIGEST"],
+      ["ARTIFACT", "DIGEST", "UPDATED"],
       ...arrayAt(document, "artifacts").map((artifact) => [
         `${stringAt(artifact, "repository") ?? ""}:${stringAt(artifact, "tag") ?? ""}`,
-        formatBytes(Number(at(artifact, "size") ?? 0)),
         stringAt(artifact, "digest") ?? "",
+        formatTime(at(artifact, "updated_at")),
       ]),
     ]),
   );

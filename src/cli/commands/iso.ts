@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { ProvError } from "../../base/errors.ts";
 import { renderFindings } from "../../base/findings.ts";
 import { formatBytes } from "../../base/units.ts";
-import { combinedIso, overlaySpans } from "../../media/overlay.ts";
+import { type Envelope, parseEnvelope } from "../../jobs/envelope.ts";
+import { combinedIso, type Overlay, overlaySpans } from "../../media/overlay.ts";
 import { buildTaskIso, taskVolumeId } from "../../media/task-iso.ts";
 import { parseRecipe } from "../../recipe/parse.ts";
 import { RECIPE_SCHEMA_TEXT } from "../../recipe/schema.ts";
-import { type Cli, type Command, command, group } from "../command.ts";
+import { type Cli, type Command, command, group, print } from "../command.ts";
+import { onFile, readText } from "../files.ts";
 
 interface TaskArgs {
   recipe: string;
   envelope: string;
   out: string;
+  json?: boolean;
 }
 interface CombinedArgs {
   maintenance: string;
   task: string;
   out: string;
+  json?: boolean;
 }
 
 export function isoCommand(cli: Cli): Command {
@@ -36,15 +40,15 @@ export function isoCommand(cli: Cli): Command {
 }
 
 async function writeTask(cli: Cli, args: TaskArgs): Promise<void> {
-  const recipeText = await readFile(args.recipe, "utf8");
-  const envelopeText = await readFile(args.envelope, "utf8");
+  const recipeText = await readText(args.recipe, cli.terminal);
+  const envelopeText = await readText(args.envelope, cli.terminal);
   const { recipe, findings } = parseRecipe(recipeText);
   if (recipe === undefined) {
     throw new ProvError(`Cannot use ${args.recipe}: ${renderFindings(findings)}`, {
       code: "RECIPE_INVALID",
     });
   }
-  const { job_id: jobId } = JSON.parse(envelopeText);
+  const { job_id: jobId } = readEnvelope(args.envelope, envelopeText);
   const bytes = buildTaskIso({
     jobId,
     recipeText,
@@ -55,13 +59,42 @@ async function writeTask(cli: Cli, args: TaskArgs): Promise<void> {
     ksCfg: recipe.ksCfg ?? undefined,
     epoch: 0,
   });
-  await Bun.write(args.out, bytes, { mode: 0o600 });
-  cli.terminal.out(`${args.out}: ${taskVolumeId(jobId)}, ${formatBytes(bytes.length)}`);
+  // It holds the job's token and whatever secrets are in the recipe.
+  await onFile("write", args.out, async () => {
+    await using file = await open(args.out, "w", 0o600);
+    await file.chmod(0o600);
+    await file.writeFile(bytes);
+  });
+  const made = { file: args.out, volume_id: taskVolumeId(jobId), size: bytes.length };
+  print(cli, args.json, made, () => `${made.file}: ${made.volume_id}, ${formatBytes(made.size)}`);
+}
+
+function readEnvelope(path: string, text: string): Envelope {
+  try {
+    return parseEnvelope(text);
+  } catch (error) {
+    throw new ProvError(`Cannot use ${path}: it is not an envelope`, {
+      code: "USAGE",
+      cause: error,
+      hint: "An envelope is what the controller writes as task.json on a task ISO.",
+    });
+  }
 }
 
 async function writeCombined(cli: Cli, args: CombinedArgs): Promise<void> {
-  const image = combinedIso(args.maintenance, await Bun.file(args.task).bytes());
-  const sink = Bun.file(args.out).writer();
+  const task = await onFile("read", args.task, () => Bun.file(args.task).bytes());
+  const image = await onFile("read", args.maintenance, () =>
+    Promise.resolve(combinedIso(args.maintenance, task)),
+  );
+  await onFile("write", args.out, () => writeOverlay(image, args.out));
+  const made = { file: args.out, size: image.base.size };
+  print(cli, args.json, made, () => `${made.file}: ${formatBytes(made.size)}`);
+}
+
+async function writeOverlay(image: Overlay, path: string): Promise<void> {
+  // A job's secrets are in it, and a writer of Bun's takes no mode.
+  await (await open(path, "w", 0o600)).close();
+  const sink = Bun.file(path).writer();
   for (const span of overlaySpans(image, 0, image.base.size)) {
     if (span.kind === "bytes") sink.write(span.bytes);
     else {
@@ -72,5 +105,4 @@ async function writeCombined(cli: Cli, args: CombinedArgs): Promise<void> {
     }
   }
   await sink.end();
-  cli.terminal.out(`${args.out}: ${formatBytes(image.base.size)}`);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { readFile } from "node:fs/promises";
-import { ProvError } from "../../base/errors.ts";
 import { arrayAt, at, stringAt } from "../../base/json.ts";
+import { STATUSES } from "../../jobs/lifecycle.ts";
 import { connect } from "../api-client.ts";
 import { type Cli, type Command, command, group, print } from "../command.ts";
-import { formatTime, table } from "../table.ts";
+import { readJson } from "../files.ts";
+import { formatTime, lines, table } from "../table.ts";
 import { exitCodeOfJob, renderEvent, watchJob } from "../watch.ts";
 
 interface JobArgs {
@@ -42,7 +42,7 @@ export function jobCommand(cli: Cli): Command {
       command: "list",
       describe: "jobs, newest first",
       options: {
-        status: { type: "string" },
+        status: { choices: STATUSES },
         server: { type: "string", describe: "serial" },
         limit: { type: "number", default: 20 },
       },
@@ -50,12 +50,12 @@ export function jobCommand(cli: Cli): Command {
     }),
     command<JobArgs>({
       command: "show <id>",
-      describe: "one job",
+      describe: "one job; the exit code is that of its outcome",
       run: (args) => show(cli, args),
     }),
     command<JobArgs>({
       command: "watch <id>",
-      describe: "follow a job to its end",
+      describe: "follow a job to its end; the exit code is that of its outcome",
       run: (args) => watchJob(args.id, cli, args.json),
     }),
     command<JobArgs>({
@@ -67,16 +67,16 @@ export function jobCommand(cli: Cli): Command {
       command: "cancel <id>",
       describe: "end a job and clean up",
       run: async (args) => {
-        const api = await connect(cli.terminal, cli.fetch);
-        await api.call("DELETE", pathOf(args.id));
-        cli.terminal.out(`${args.id} canceled`);
+        const api = await connect(cli);
+        const job = await api.call("DELETE", pathOf(args.id));
+        print(cli, args.json, job, () => `${args.id} canceled`);
       },
     }),
     command<JobArgs>({
       command: "retry <id>",
       describe: "the same recipe once more, as a new job",
       run: async (args) => {
-        const api = await connect(cli.terminal, cli.fetch);
+        const api = await connect(cli);
         const job = await api.call("POST", `${pathOf(args.id)}/retry`);
         print(cli, args.json, job, () => stringAt(job, "job_id") ?? "");
       },
@@ -85,32 +85,27 @@ export function jobCommand(cli: Cli): Command {
 }
 
 async function create(cli: Cli, args: CreateArgs): Promise<void> {
-  const text =
-    args.recipe === "-" ? await cli.terminal.stdin() : await readFile(args.recipe, "utf8");
-  let recipe: unknown;
-  try {
-    recipe = JSON.parse(text);
-  } catch (error) {
-    throw new ProvError(`Cannot read ${args.recipe}: it is not JSON`, {
-      code: "RECIPE_INVALID",
-      cause: error,
-    });
-  }
-  const api = await connect(cli.terminal, cli.fetch);
+  const recipe = await readJson(args.recipe, cli.terminal);
+  const api = await connect(cli);
   const headers: Record<string, string> =
     args.idempotencyKey === undefined ? {} : { "idempotency-key": args.idempotencyKey };
   const body = { server_serial: args.serial, recipe };
   const job = await api.call("POST", "/api/v1/jobs", body, headers);
   const id = stringAt(job, "job_id") ?? "";
-  print(cli, args.json, job, () => id);
-  if (args.watch === true) await watchJob(id, cli, args.json);
+  if (args.watch !== true) {
+    print(cli, args.json, job, () => id);
+    return;
+  }
+  // One document per line, because the events that follow are documents too.
+  cli.terminal.out(args.json === true ? JSON.stringify(job) : id);
+  await watchJob(id, cli, args.json);
 }
 
 async function list(cli: Cli, args: ListArgs): Promise<void> {
   const query = new URLSearchParams({ limit: String(args.limit) });
   if (args.status !== undefined) query.set("status", args.status);
   if (args.server !== undefined) query.set("server_serial", args.server);
-  const api = await connect(cli.terminal, cli.fetch);
+  const api = await connect(cli);
   const document = await api.call("GET", `/api/v1/jobs?${query}`);
   print(cli, args.json, document, () =>
     table([
@@ -128,21 +123,21 @@ async function list(cli: Cli, args: ListArgs): Promise<void> {
 }
 
 async function show(cli: Cli, args: JobArgs): Promise<void> {
-  const api = await connect(cli.terminal, cli.fetch);
+  const api = await connect(cli);
   const job = await api.call("GET", pathOf(args.id));
-  const line = (name: string, value: unknown) =>
-    value === null || value === undefined ? [] : [`${name.padEnd(12)} ${value}`];
   print(cli, args.json, job, () =>
     [
-      ...line("job", stringAt(job, "job_id")),
-      ...line("server", stringAt(job, "server_serial")),
-      ...line("target", stringAt(job, "task_target")),
-      ...line("status", stringAt(job, "status")),
-      ...line("phase", stringAt(job, "phase")),
-      ...line("outcome", stringAt(job, "outcome")),
-      ...line("failed step", stringAt(job, "failed_step")),
-      ...line("error", stringAt(job, "error")),
-      ...line("created", formatTime(at(job, "created_at"))),
+      lines({
+        job: stringAt(job, "job_id"),
+        server: stringAt(job, "server_serial"),
+        target: stringAt(job, "task_target"),
+        status: stringAt(job, "status"),
+        phase: stringAt(job, "phase"),
+        outcome: stringAt(job, "outcome"),
+        "failed step": stringAt(job, "failed_step"),
+        error: stringAt(job, "error"),
+        created: formatTime(at(job, "created_at")),
+      }),
       "",
       ...arrayAt(job, "events").map(renderEvent),
     ].join("\n"),
@@ -151,7 +146,7 @@ async function show(cli: Cli, args: JobArgs): Promise<void> {
 }
 
 async function logs(cli: Cli, args: JobArgs): Promise<void> {
-  const api = await connect(cli.terminal, cli.fetch);
+  const api = await connect(cli);
   const job = await api.call("GET", pathOf(args.id));
   const events = arrayAt(job, "events");
   print(cli, args.json, events, () => events.map(renderEvent).join("\n"));

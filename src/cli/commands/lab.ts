@@ -8,6 +8,7 @@ import type { DiskBus } from "../../lab/machine/machine.ts";
 import { createBridge } from "../../lab/network.ts";
 import { type Cli, type Command, command } from "../command.ts";
 import { journalLog } from "../journal-log.ts";
+import { untilStopped } from "../terminal.ts";
 
 interface LabArgs {
   directory: string;
@@ -138,11 +139,4 @@ async function announce(
     cli.terminal.out(`  console     ${server.consolePath}`);
   }
   cli.terminal.out(`Passwords are in ${path}. Stop with Ctrl-C.`);
-}
-
-function untilStopped(signal: AbortSignal): Promise<void> {
-  return new Promise((done) => {
-    if (signal.aborted) done();
-    signal.addEventListener("abort", () => done(), { once: true });
-  });
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { readFile } from "node:fs/promises";
 import { ProvError } from "../../base/errors.ts";
 import { renderFindings } from "../../base/findings.ts";
 import { isObject } from "../../base/json.ts";
@@ -10,6 +9,7 @@ import { workflowFor } from "../../workflows/all.ts";
 import { planRecipe, renderPlannedRecipe } from "../../workflows/plan-recipe.ts";
 import type { JobContext } from "../../workflows/workflow.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
+import { nameOf, readJson, readText } from "../files.ts";
 
 interface PlanArgs {
   recipe: string;
@@ -29,19 +29,21 @@ export function planCommand(cli: Cli): Command {
 }
 
 async function plan(cli: Cli, args: PlanArgs): Promise<void> {
-  const text =
-    args.recipe === "-" ? await cli.terminal.stdin() : await readFile(args.recipe, "utf8");
+  const text = await readText(args.recipe, cli.terminal);
   const { recipe, findings } = parseRecipe(text);
   if (recipe === undefined) {
-    throw new ProvError(`${args.recipe} is not a valid recipe:\n${renderFindings(findings)}`, {
-      code: "RECIPE_INVALID",
-    });
+    throw new ProvError(
+      `${nameOf(args.recipe)} is not a valid recipe:\n${renderFindings(findings)}`,
+      {
+        code: "RECIPE_INVALID",
+      },
+    );
   }
   const found = workflowFor(recipe.taskTarget);
   if (found.workflow === undefined) {
     throw new ProvError(renderFindings([found.finding]), { code: "RECIPE_INVALID" });
   }
-  const machine = args.facts === undefined ? null : await readFacts(args.facts);
+  const machine = args.facts === undefined ? null : await readFacts(args.facts, cli);
   const planned = planRecipe({
     workflow: found.workflow,
     recipe,
@@ -52,8 +54,8 @@ async function plan(cli: Cli, args: PlanArgs): Promise<void> {
   print(cli, args.json, planned, () => renderPlannedRecipe(planned).trimEnd());
 }
 
-async function readFacts(path: string): Promise<MachineFacts> {
-  const document: unknown = JSON.parse(await readFile(path, "utf8"));
+async function readFacts(path: string, { terminal }: Cli): Promise<MachineFacts> {
+  const document: unknown = await readJson(path, terminal);
   if (isObject(document) && Array.isArray(document.disks))
     return document as unknown as MachineFacts;
   throw new ProvError(`Cannot use ${path}: it is not the facts of a machine`, {

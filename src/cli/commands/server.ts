@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { readFile } from "node:fs/promises";
 import { ProvError } from "../../base/errors.ts";
 import { arrayAt, at, stringAt } from "../../base/json.ts";
 import { connect } from "../api-client.ts";
 import { type Cli, type Command, command, group, print } from "../command.ts";
-import { formatTime, table } from "../table.ts";
+import { readJson, readSecret } from "../files.ts";
+import { formatTime, lines, table } from "../table.ts";
 
 interface AddArgs {
   serial: string;
@@ -29,38 +29,62 @@ export function serverCommand(cli: Cli): Command {
     command<SerialArgs>({
       command: "show <serial>",
       describe: "one server",
-      run: (args) => callAndPrint(cli, "GET", pathOf(args.serial)),
+      run: (args) => callAndShow(cli, args, "GET", pathOf(args.serial)),
     }),
     command<SerialArgs>({
       command: "probe <serial>",
       describe: "ask the BMC what it can do; touches nothing",
-      run: (args) => callAndPrint(cli, "POST", `${pathOf(args.serial)}/probe`),
+      run: (args) => callAndShow(cli, args, "POST", `${pathOf(args.serial)}/probe`),
     }),
     command<SerialArgs & { to: string }>({
       command: "power <serial> <to>",
       describe: "switch a server on or off, or reset it",
       positionals: { to: { choices: ["on", "off", "reset"] } },
       run: async (args) => {
-        const api = await connect(cli.terminal, cli.fetch);
-        await api.call("POST", `${pathOf(args.serial)}/power`, { action: args.to });
-        cli.terminal.out(`${args.serial}: ${args.to}`);
+        const api = await connect(cli);
+        const done = await api.call("POST", `${pathOf(args.serial)}/power`, { action: args.to });
+        print(cli, args.json, done, () => `${args.serial}: ${args.to}`);
       },
     }),
     command<SerialArgs>({
       command: "rm <serial>",
       describe: "forget a server",
       run: async (args) => {
-        const api = await connect(cli.terminal, cli.fetch);
+        const api = await connect(cli);
         await api.call("DELETE", pathOf(args.serial));
-        cli.terminal.out(`${args.serial} removed`);
+        print(cli, args.json, { removed: args.serial }, () => `${args.serial} removed`);
       },
     }),
   ]);
 }
 
-async function callAndPrint(cli: Cli, method: string, path: string): Promise<void> {
-  const api = await connect(cli.terminal, cli.fetch);
-  cli.terminal.out(JSON.stringify(await api.call(method, path), null, 2));
+async function callAndShow(
+  cli: Cli,
+  args: SerialArgs,
+  method: string,
+  path: string,
+): Promise<void> {
+  const api = await connect(cli);
+  const server = await api.call(method, path);
+  print(cli, args.json, server, () => renderServer(server));
+}
+
+function renderServer(server: unknown): string {
+  const bmc = at(server, "capabilities");
+  const slots = arrayAt(bmc, "slots").map((slot) => stringAt(slot, "id") ?? "?");
+  return lines({
+    serial: stringAt(server, "serial"),
+    BMC: stringAt(server, "bmc", "url"),
+    user: stringAt(server, "bmc", "username"),
+    TLS: stringAt(server, "bmc", "tls", "fingerprint") ?? stringAt(server, "bmc", "tls", "mode"),
+    delivery: stringAt(server, "delivery") ?? "auto",
+    network: at(server, "network") === null ? "DHCP" : "its own configuration (see --json)",
+    made: [stringAt(bmc, "vendor"), stringAt(bmc, "model")].filter(Boolean).join(" "),
+    firmware: stringAt(bmc, "bmcFirmware"),
+    "media slots": slots.join(", "),
+    probed: bmc === null ? "never: prov server probe asks the BMC what it can do" : undefined,
+    updated: formatTime(at(server, "updated_at")),
+  });
 }
 
 interface SerialArgs {
@@ -102,18 +126,15 @@ async function add(cli: Cli, args: AddArgs): Promise<void> {
       code: "USAGE",
     });
   }
-  const password =
-    args.bmcPasswordFile === "-"
-      ? await terminal.stdin()
-      : await readFile(args.bmcPasswordFile, "utf8");
+  const password = await readSecret(args.bmcPasswordFile, terminal);
   const network: unknown =
-    args.network === undefined ? null : JSON.parse(await readFile(args.network, "utf8"));
-  const api = await connect(terminal, cli.fetch);
+    args.network === undefined ? null : await readJson(args.network, terminal);
+  const api = await connect(cli);
   const server = await api.call("PUT", pathOf(args.serial), {
     bmc: {
       url: args.bmcUrl,
       username: args.bmcUser,
-      password: password.replace(/\r?\n$/, ""),
+      password,
       tls: tlsOf(args),
     },
     delivery: args.delivery ?? null,
@@ -130,7 +151,7 @@ function tlsOf(args: AddArgs): unknown {
 }
 
 async function list(cli: Cli, json: boolean | undefined): Promise<void> {
-  const api = await connect(cli.terminal, cli.fetch);
+  const api = await connect(cli);
   const document = await api.call("GET", "/api/v1/servers");
   const servers = arrayAt(document, "servers");
   print(cli, json, document, () =>

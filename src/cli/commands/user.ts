@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { readFile } from "node:fs/promises";
 import { arrayAt, at, stringAt } from "../../base/json.ts";
 import { connect } from "../api-client.ts";
 import { type Cli, type Command, command, group, print } from "../command.ts";
+import { readSecret } from "../files.ts";
 import { formatTime, table } from "../table.ts";
 
 interface UserArgs {
   name: string;
-  role?: string;
-  passwordFile?: string;
+  role: string;
+  passwordFile: string;
   json?: boolean;
 }
 
@@ -22,10 +22,11 @@ export function userCommand(cli: Cli): Command {
         "password-file": { type: "string", demandOption: true, describe: '"-" for stdin' },
       },
       run: async (args) => {
-        const api = await connect(cli.terminal, cli.fetch);
-        const password = await readPassword(cli, args.passwordFile ?? "-");
-        await api.call("POST", "/api/v1/users", { name: args.name, role: args.role, password });
-        cli.terminal.out(`${args.name} added as ${args.role}`);
+        const api = await connect(cli);
+        const password = await readSecret(args.passwordFile, cli.terminal);
+        const { name, role } = args;
+        await api.call("POST", "/api/v1/users", { name, role, password });
+        print(cli, args.json, { name, role }, () => `${name} added as ${role}`);
       },
     }),
     command<{ json?: boolean }>({
@@ -33,25 +34,20 @@ export function userCommand(cli: Cli): Command {
       describe: "all users",
       run: (args) => list(cli, args.json),
     }),
-    command<UserArgs>({
+    command<{ name: string; json?: boolean }>({
       command: "rm <name>",
       describe: "remove a user",
       run: async (args) => {
-        const api = await connect(cli.terminal, cli.fetch);
+        const api = await connect(cli);
         await api.call("DELETE", `/api/v1/users/${encodeURIComponent(args.name)}`);
-        cli.terminal.out(`${args.name} removed`);
+        print(cli, args.json, { removed: args.name }, () => `${args.name} removed`);
       },
     }),
   ]);
 }
 
-async function readPassword(cli: Cli, file: string): Promise<string> {
-  const text = file === "-" ? await cli.terminal.stdin() : await readFile(file, "utf8");
-  return text.replace(/\r?\n$/, "");
-}
-
 async function list(cli: Cli, json: boolean | undefined): Promise<void> {
-  const api = await connect(cli.terminal, cli.fetch);
+  const api = await connect(cli);
   const document = await api.call("GET", "/api/v1/users");
   print(cli, json, document, () =>
     table([
