@@ -13,9 +13,15 @@ export const EXIT = {
 } as const;
 
 /** The end of `prov --help`. */
-export const EXIT_CODES_HELP = `Exit codes: 0 done, 1 failed, 2 wrong usage, configuration or recipe, 3 the job failed,
-4 the job was canceled, 5 the controller was not reached, 6 not allowed.
-prov dispatch has its own: 10 to 18 and 20, by what was wrong with the task.`;
+export const EXIT_CODES_HELP = `Exit codes:
+  0  done
+  1  failed
+  2  wrong usage, configuration or recipe
+  3  the job failed
+  4  the job was canceled
+  5  the controller was not reached
+  6  not logged in, or not allowed
+prov dispatch has its own, 10 to 18 and 20: what was wrong with the task.`;
 
 const BY_CODE: { readonly [Code in ErrorCode]?: number } = {
   USAGE: EXIT.usage,
