@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describeError } from "../../src/base/errors.ts";
 import { seconds } from "../../src/base/units.ts";
 import { bunRunner, expectSuccess } from "../../src/exec/runner.ts";
@@ -43,16 +41,30 @@ describe("bunRunner", () => {
     expect(lines).toEqual(["a", "bc", "50%", "100%", "end"]);
   });
 
-  test("kills a program and all it has started when its time is over", async () => {
-    const mark = join(tmpdir(), `prov-runner-${crypto.randomUUID()}`);
-    const script = `echo started >&2; sh -c 'echo $$ > ${mark}; exec sleep 60' & wait`;
-    const error = await rejection(bunRunner.run(sh(script), { timeout: seconds(0.3) }));
-    expect(error).toMatchObject({ code: "COMMAND_TIMED_OUT", cause: "started" });
-    const pid = readFileSync(mark, "utf8").trim();
+  test("kills a program when its time is over, and shows what it had to say", async () => {
+    const running = bunRunner.run(sh("echo started >&2; sleep 60"), { timeout: seconds(0.3) });
+    const error = await rejection(running);
+    expect(error).toMatchObject({
+      code: "COMMAND_TIMED_OUT",
+      message: "Command was killed after 300 ms: sh -c 'echo started >&2; sleep 60'",
+    });
+  });
+
+  test("kills all that a program has started", async () => {
+    const abort = new AbortController();
+    let pid = "";
+    const running = bunRunner.run(sh("sh -c 'echo $$; exec sleep 60' & wait"), {
+      timeout: seconds(60),
+      signal: abort.signal,
+      onLine: (line) => {
+        pid = line;
+        abort.abort(new Error("canceled"));
+      },
+    });
+    expect(describeError(await rejection(running))).toBe("canceled");
     // A killed process may stay as a zombie until its new parent has looked.
-    const state = existsSync(`/proc/${pid}/stat`)
-      ? readFileSync(`/proc/${pid}/stat`, "utf8").split(" ")[2]
-      : "gone";
+    const stat = `/proc/${pid}/stat`;
+    const state = existsSync(stat) ? readFileSync(stat, "utf8").split(" ")[2] : "gone";
     expect(["gone", "Z", "X"]).toContain(state ?? "");
   });
 
