@@ -16,7 +16,19 @@ const CACHE = process.env.PROV_CACHE ?? join(homedir(), ".cache/prov");
 /** Debian packages by what needs them. */
 const ISO_PACKAGES = ["mmdebstrap", "xorriso", "squashfs-tools", "mtools", "cpio", "zstd"];
 const LAB_PACKAGES = ["iproute2", "openssl", "ovmf", "qemu-block-extra", "qemu-system-x86"];
-const UNIT_TEST_PACKAGES = ["attr", "fdisk", "gdisk", "genisoimage", "xorriso", "xz-utils", "zstd"];
+const UNIT_TEST_PACKAGES = [
+  "attr",
+  "btrfs-progs",
+  "dosfstools",
+  "e2fsprogs",
+  "fdisk",
+  "gdisk",
+  "genisoimage",
+  "xfsprogs",
+  "xorriso",
+  "xz-utils",
+  "zstd",
+];
 /** On top of all others: real clients of the registry, and loaders of small test media. */
 const E2E_PACKAGES = ["curl", "grub-common", "grub-efi-amd64-bin", "skopeo"];
 
