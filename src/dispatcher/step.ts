@@ -28,6 +28,9 @@ import { writeFailure } from "./report.ts";
 
 export interface StepDeps extends ClientDeps {
   readonly runner: CommandRunner;
+  /** Where plans meet the file system; tests lay another root under them. */
+  readonly executePlan?: typeof executePlan;
+  readonly lookAt?: typeof lookAt;
 }
 
 /** @throws {ProvError} after leaving the reason where `prov report` finds it. */
@@ -48,9 +51,10 @@ export async function runStep(
   progress.send({ type: "step-started", step: step.unit });
   try {
     const job = await jobContext(paths, envelope);
-    const plan = await planStep(step, { recipe, job }, deps, signal);
+    const plan = await planStep(step, { recipe, job, paths }, deps, signal);
     deps.log.info({}, renderPlan(plan));
-    await executePlan(plan, executeDeps(step, envelope, progress, deps), signal);
+    const execute = deps.executePlan ?? executePlan;
+    await execute(plan, executeDeps(step, envelope, progress, deps), signal);
     progress.send({ type: "step-finished", step: step.unit, actions: plan.actions.length });
   } catch (error) {
     const hint = hintOf(error);
@@ -89,13 +93,15 @@ async function jobContext(paths: AgentPaths, envelope: Envelope): Promise<JobCon
 /** Probe, mount read-only what the planner has to see, look, unmount, plan. */
 async function planStep(
   step: Step,
-  known: { recipe: Recipe; job: JobContext },
+  known: { recipe: Recipe; job: JobContext; paths: AgentPaths },
   deps: StepDeps,
   signal: AbortSignal,
 ): Promise<Plan> {
+  const { recipe, job, paths } = known;
+  const { sys, dev } = paths;
   const { runner } = deps;
-  const machine = await probeMachine({ runner, bootEntries: step.needsBootEntries });
-  const input: StepInput = { ...known, machine };
+  const machine = await probeMachine({ runner, bootEntries: step.needsBootEntries, sys, dev });
+  const input: StepInput = { recipe, job, machine };
   return step.plan(input, await see(step, input, deps, signal));
 }
 
@@ -112,12 +118,19 @@ async function see(
     openArtifact: () => Promise.reject(new TypeError("A look needs no artifact")),
     onEvent: () => {},
   };
-  await executePlan(reach, quiet, signal);
+  const execute = deps.executePlan ?? executePlan;
+  const leave = () => execute(step.leave(input), quiet, signal);
+  let found: Found;
   try {
-    return await lookAt(step.look(input));
-  } finally {
-    await executePlan(step.leave(input), quiet, signal);
+    await execute(reach, quiet, signal);
+    found = await (deps.lookAt ?? lookAt)(step.look(input));
+  } catch (error) {
+    // What went wrong counts, not that there may have been nothing to unmount.
+    await leave().catch(() => {});
+    throw error;
   }
+  await leave();
+  return found;
 }
 
 function executeDeps(
