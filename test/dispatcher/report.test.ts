@@ -23,7 +23,7 @@ function fakeController(answers: readonly (number | "down")[] = [200]) {
     fetch: (url: string, init?: BunFetchRequestInit) => {
       const answer = answers[Math.min(calls++, answers.length - 1)] ?? 200;
       if (answer === "down") return Promise.reject(new Error("connection refused"));
-      const secret = new Headers(init?.headers as HeadersInit).get("x-webhook-secret");
+      const secret = new Headers(init?.headers).get("x-webhook-secret");
       sent.push({ url, secret, body: JSON.parse(String(init?.body)) });
       return Promise.resolve(new Response("{}", { status: answer }));
     },

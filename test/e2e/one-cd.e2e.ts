@@ -38,9 +38,9 @@ test("one CD, Secure Boot, a static address, a private CA and a killed controlle
       `--bridge=${CONTROLLER}/24`,
     ],
     {
+      mediaHost: CONTROLLER,
       publicUrls: [`https://${CONTROLLER}:${httpsPort}`],
       flags: [
-        `--media-addr=${CONTROLLER}:0`,
         `--https-addr=${CONTROLLER}:${httpsPort}`,
         `--tls-cert-file=${certificate}`,
         `--tls-key-file=${key}`,

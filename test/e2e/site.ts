@@ -35,8 +35,15 @@ export async function startSite(
     port,
     publicUrls: options.publicUrls ?? [`http://127.0.0.1:${port}`, `http://10.0.2.2:${port}`],
     ...(options.flags !== undefined && { flags: options.flags }),
+    ...(options.mediaHost !== undefined && { mediaHost: options.mediaHost }),
   });
-  await controller.start();
+  try {
+    await controller.start();
+  } catch (error) {
+    await controller.stop();
+    await lab.stop();
+    throw error;
+  }
   return {
     directory,
     controller,

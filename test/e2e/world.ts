@@ -99,6 +99,8 @@ export interface ControllerOptions {
   readonly port: number;
   /** Further flags of `prov serve`. */
   readonly flags?: readonly string[];
+  /** Address of this host where BMCs read media; 127.0.0.1 when it is left out. */
+  readonly mediaHost?: string;
   /** URLs under which BMCs and servers reach it. */
   readonly publicUrls: readonly string[];
 }
@@ -145,7 +147,7 @@ export class Controller {
         binary,
         "serve",
         `--http-addr=127.0.0.1:${port}`,
-        "--media-addr=127.0.0.1:0",
+        `--media-addr=${this.#options.mediaHost ?? "127.0.0.1"}:0`,
         `--storage-root=${this.storage}`,
         `--maintenance-iso=${iso}`,
         `--public-urls=${publicUrls.join(",")}`,
