@@ -28,10 +28,10 @@ touch --date="@$SOURCE_DATE_EPOCH" "$work"/esp/*
 esp=$work/esp.img
 truncate --size=4M "$esp"
 mformat -i "$esp" -v ESP -N 50524f56 -T 8192 -h 2 -s 32 ::
-mmd -i "$esp" ::/EFI ::/EFI/BOOT ::/EFI/debian
+mmd -i "$esp" ::/EFI ::/EFI/BOOT ::/boot ::/boot/grub
 mcopy -m -i "$esp" "$work"/esp/* ::/EFI/BOOT
-# Where a GRUB that was signed by Debian looks first.
-mcopy -m -i "$esp" "$work/esp/grub.cfg" ::/EFI/debian
+# From a CD, Debian's GRUB for removable media reads /boot/grub of the ISO; from a USB device, that of the ESP.
+mcopy -m -i "$esp" "$work/esp/grub.cfg" ::/boot/grub
 
 stamp=$(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S00)
 xorriso -as mkisofs -quiet -iso-level 3 -rational-rock -joliet -follow-links -volid PROV_MAINT \
