@@ -18,6 +18,8 @@ export class FakeController {
   /** Of every sleep, ms. */
   readonly slept: number[] = [];
   readonly deps: ClientDeps;
+  /** Refuses connections, whatever the answer would have been. */
+  isAway = false;
   #now = Date.parse("2026-01-01T00:00:00Z");
 
   /** @param answer undefined: nobody answers. Without it everything is accepted. */
@@ -39,7 +41,7 @@ export class FakeController {
         const body = typeof init?.body === "string" ? init.body : "";
         const asked = { url, headers: new Headers(init?.headers), body };
         this.asked.push(asked);
-        const response = await answer(asked);
+        const response = this.isAway ? undefined : await answer(asked);
         if (response === undefined) throw new Error("connection refused");
         return response;
       },
