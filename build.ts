@@ -14,7 +14,16 @@ const ISO = join(ROOT, "dist/maintenance.iso");
 const CACHE = process.env.PROV_CACHE ?? join(homedir(), ".cache/prov");
 
 /** Debian packages by what needs them. */
-const ISO_PACKAGES = ["mmdebstrap", "xorriso", "squashfs-tools", "mtools", "cpio", "zstd"];
+const ISO_PACKAGES = [
+  "cpio",
+  "debian-archive-keyring",
+  "mmdebstrap",
+  "mtools",
+  "squashfs-tools",
+  "xorriso",
+  "xz-utils",
+  "zstd",
+];
 const LAB_PACKAGES = ["iproute2", "openssl", "ovmf", "qemu-block-extra", "qemu-system-x86"];
 const UNIT_TEST_PACKAGES = [
   "attr",
