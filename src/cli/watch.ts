@@ -102,7 +102,7 @@ function renderEnd(job: unknown): string {
 }
 
 /** 0 while a job is not complete. */
-function exitCodeOfJob(job: unknown): number {
+export function exitCodeOfJob(job: unknown): number {
   const outcome = stringAt(job, "outcome");
   if (outcome === "failed") return EXIT.jobFailed;
   return outcome === "canceled" ? EXIT.jobCanceled : EXIT.ok;

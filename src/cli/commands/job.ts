@@ -5,7 +5,7 @@ import { connect } from "../api-client.ts";
 import { type Cli, type Command, command, group, print } from "../command.ts";
 import { readJson } from "../files.ts";
 import { formatTime, lines, table } from "../table.ts";
-import { renderEvent, watchJob } from "../watch.ts";
+import { exitCodeOfJob, renderEvent, watchJob } from "../watch.ts";
 
 interface JobArgs {
   id: string;
@@ -142,6 +142,7 @@ async function show(cli: Cli, args: JobArgs): Promise<void> {
       ...arrayAt(job, "events").map(renderEvent),
     ].join("\n"),
   );
+  cli.exitCode = exitCodeOfJob(job);
 }
 
 async function logs(cli: Cli, args: JobArgs): Promise<void> {
