@@ -179,10 +179,11 @@ export class Controller {
     return runProgram([this.#world.binary, ...args], { env: this.env });
   }
 
-  /** The same with `--json`, parsed. @throws {Error} when it fails. */
+  /** The same with `--json`, parsed; the exit code of a failed job is not a failure to show it. */
   async provJson(...args: readonly string[]): Promise<unknown> {
-    const text = await expectProgram([this.#world.binary, ...args, "--json"], { env: this.env });
-    return JSON.parse(text);
+    const { stdout, stderr } = await this.prov(...args, "--json");
+    if (stdout === "") throw new Error(`prov ${args.join(" ")}: ${stderr}`);
+    return JSON.parse(stdout);
   }
 }
 
