@@ -13,8 +13,8 @@ import { Controller, type ControllerOptions, freePort, Lab, type LabServer } fro
 const ROOT = join(import.meta.dir, "../..");
 
 export const CACHE = process.env.PROV_CACHE ?? join(homedir(), ".cache/prov");
-const BINARY = process.env.PROV_BINARY ?? join(ROOT, "dist/prov");
-const ISO = process.env.PROV_ISO ?? join(ROOT, "dist/maintenance.iso");
+export const BINARY = process.env.PROV_BINARY ?? join(ROOT, "dist/prov");
+export const ISO = process.env.PROV_ISO ?? join(ROOT, "dist/maintenance.iso");
 
 export interface Site extends AsyncDisposable {
   readonly directory: string;
