@@ -18,6 +18,7 @@ const ISO_PACKAGES = [
   "cpio",
   "debian-archive-keyring",
   "mmdebstrap",
+  "mount",
   "mtools",
   "squashfs-tools",
   "xorriso",
