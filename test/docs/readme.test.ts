@@ -229,6 +229,17 @@ describe("tables in README", () => {
   });
 });
 
+test("what maintenance-os/README.md names is there", async () => {
+  const text = await Bun.file(join(ROOT, "maintenance-os/README.md")).text();
+  const names = tableUnder(text, "What is in it").flatMap(([cell = ""]) => cell.split(", "));
+  expect(names.length).toBeGreaterThan(5);
+  for (const name of names) {
+    const glob = new Bun.Glob(name.endsWith("/") ? `${name}**` : name);
+    const found = await Array.fromAsync(glob.scan({ cwd: join(ROOT, "maintenance-os") }));
+    expect({ name, found: found.length > 0 }).toEqual({ name, found: true });
+  }
+});
+
 test("links in README lead somewhere", () => {
   const slug = (heading: string) =>
     heading

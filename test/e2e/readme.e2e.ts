@@ -16,7 +16,7 @@ const SECTIONS = ["Tour", "When it fails", "API", "Servers without DHCP"];
 /** Needs a virtual machine. */
 const LEFT_OUT = "Provision";
 
-/** A newcomer's shell: a folder, and what was exported and defined in it. */
+/** A newcomer's shell: a folder, and the variables and functions that were defined in it. */
 class Shell implements AsyncDisposable {
   readonly folder: string;
   readonly port = freePort();
@@ -51,8 +51,8 @@ class Shell implements AsyncDisposable {
   /** Runs a block to its end, after what earlier ones have left. */
   async run(block: Block): Promise<{ output: string; code: number }> {
     const state = join(this.folder, ".state");
-    const script = `[ -e ${state} ] && . ${state}
-trap 'code=$?; { declare -px; declare -f; } > ${state}; exit $code' EXIT
+    const script = `[ -e ${state} ] && . ${state} 2>/dev/null
+trap 'code=$?; { declare -p; declare -f; } > ${state}; exit $code' EXIT
 ${this.#here(block.text)}`;
     const child = Bun.spawn(["bash", "-c", `exec 2>&1\n${script}`], {
       cwd: this.folder,
@@ -166,7 +166,7 @@ test("README's tour, failures and API are as it shows them (R1, R2, R3, R59)", a
   expect(await follow(blocks, shell)).toBeGreaterThan(12);
 
   const unknown: string[] = [];
-  for (const [route = ""] of tableUnder(await readReadme(), "API")) {
+  for (const [route = ""] of tableUnder(await readReadme(), "Routes")) {
     const [method = "", path = ""] = route.split(" ");
     const response = await fetch(
       `http://127.0.0.1:${shell.port}${path.replaceAll(/\{\w+\}/g, "nothing:here")}`,
