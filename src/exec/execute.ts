@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { mkdir, open, readFile, rename, unlink } from "node:fs/promises";
-import { dirname } from "node:path";
+import { open, readFile, rename, unlink } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
 import { ProvError } from "../base/errors.ts";
 import { assertNever } from "../base/never.ts";
-import type { Action, Plan } from "../plan/action.ts";
+import type { Action, Argv, Plan } from "../plan/action.ts";
+import { makeInside, resolveInside } from "./inside.ts";
 import { findInside } from "./look.ts";
 import { type CommandRunner, expectSuccess } from "./runner.ts";
 import { unpack } from "./unpack.ts";
@@ -55,14 +56,18 @@ async function execute(action: Action, deps: ExecuteDeps, signal: AbortSignal): 
     case "run": {
       const onLine = (text: string) => deps.onEvent({ kind: "line", text });
       const options = { timeout: action.timeoutMs, signal, onLine };
-      expectSuccess(action.argv, await deps.runner.run(action.argv, options));
+      const argv = await argvInside(action.argv, action.root);
+      expectSuccess(argv, await deps.runner.run(argv, options));
       return;
     }
+    case "mkdir":
+      await makeInside(action.root, relative(action.root, action.path));
+      return;
     case "write":
-      await writeDurably(action.path, action.text, action.mode);
+      await writeDurably(action, action.text);
       return;
     case "copy":
-      await copy(action.from, action.to, action);
+      await writeDurably({ ...action, path: action.to }, await contentToCopy(action));
       return;
     case "unpack": {
       const { stream, size } = await deps.openArtifact(signal);
@@ -84,37 +89,46 @@ async function execute(action: Action, deps: ExecuteDeps, signal: AbortSignal): 
   }
 }
 
-async function copy(
-  from: string,
-  to: string,
-  options: { mode: number; decode: "none" | "base64" },
-): Promise<void> {
-  if (options.decode === "base64") {
-    const text = await readFile(from, "latin1");
-    await writeDurably(to, Buffer.from(text, "base64"), options.mode);
-    return;
-  }
-  await writeDurably(to, await readFile(from), options.mode);
+/** What the program is to be told: arguments below `root` as the paths that they lead to. */
+async function argvInside([program, ...words]: Argv, root: string | undefined): Promise<Argv> {
+  if (root === undefined) return [program, ...words];
+  const resolved = words.map(async (word) => {
+    if (!word.startsWith(`${root}/`)) return word;
+    const path = await resolveInside(root, relative(root, word));
+    if (path !== undefined) return path;
+    throw new ProvError(`There is no ${word}`, { code: "COMMAND_FAILED" });
+  });
+  return [program, ...(await Promise.all(resolved))];
 }
 
-/** The file is whole or not there, also after a power cut. */
+async function contentToCopy({ from, decode }: Extract<Action, { kind: "copy" }>) {
+  if (decode === "none") return readFile(from);
+  return Buffer.from(await readFile(from, "latin1"), "base64");
+}
+
+/**
+ * The file is whole or not there, also after a power cut. A link in its place is replaced; links on the way
+ * there lead where they lead in the system at `root`.
+ */
 async function writeDurably(
-  path: string,
+  { root, path, mode }: { root: string; path: string; mode: number },
   content: string | Uint8Array,
-  mode: number,
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.new`;
+  let temporary: string | undefined;
   try {
+    const directory = await makeInside(root, relative(root, dirname(path)));
+    temporary = join(directory, `${basename(path)}.new`);
+    await unlink(temporary).catch(() => {});
     {
-      await using file = await open(temporary, "w", mode);
+      // "x": whatever has this name by now is not written through.
+      await using file = await open(temporary, "wx", mode);
       await file.chmod(mode);
       await file.writeFile(content);
       await file.sync();
     }
-    await rename(temporary, path);
+    await rename(temporary, join(directory, basename(path)));
   } catch (error) {
-    await unlink(temporary).catch(() => {});
+    if (temporary !== undefined) await unlink(temporary).catch(() => {});
     const full = error instanceof Error && "code" in error && error.code === "ENOSPC";
     throw new ProvError(`Cannot write ${path}`, {
       code: full ? "DISK_FULL" : "COMMAND_FAILED",

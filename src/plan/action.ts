@@ -18,13 +18,28 @@ export type Action =
       readonly why: string;
       readonly argv: Argv;
       readonly timeoutMs: Millis;
+      /**
+       * Arguments below this directory are paths of the system that is mounted there: a symlink among their
+       * components leads where it leads in that system, as after chroot(2).
+       */
+      readonly root?: string;
       /** Device paths whose contents are gone once this has run. */
       readonly destroys?: readonly string[];
+    }
+  | {
+      /** Makes a directory and those above it, as far as they are missing. */
+      readonly kind: "mkdir";
+      readonly why: string;
+      /** As in `run`; the directory itself, or one above it. */
+      readonly root: string;
+      readonly path: string;
     }
   | {
       /** Puts `text` into a file, atomically. Missing parent directories are made. */
       readonly kind: "write";
       readonly why: string;
+      /** As in `run`, for `path`. */
+      readonly root: string;
       readonly path: string;
       readonly text: string;
       /** POSIX permission bits, e.g. `0o600`. */
@@ -34,6 +49,8 @@ export type Action =
       /** Copies one file, atomically: the way secrets travel. */
       readonly kind: "copy";
       readonly why: string;
+      /** As in `run`, for `to`. */
+      readonly root: string;
       readonly from: string;
       readonly to: string;
       readonly mode: number;

@@ -25,6 +25,8 @@ function body(action: Action): string {
   switch (action.kind) {
     case "run":
       return action.argv.map(shellQuote).join(" ");
+    case "mkdir":
+      return `mkdir --parents ${shellQuote(action.path)}`;
     case "write":
       return `install -D -m ${octal(action.mode)} /dev/stdin ${shellQuote(action.path)} <<'EOF'\n${action.text}${action.text === "" || action.text.endsWith("\n") ? "" : "\n"}EOF`;
     case "copy": {

@@ -65,16 +65,22 @@ export class FakeMachine {
   #below(plan: Plan): Plan {
     const moved = (action: Action): Action => {
       switch (action.kind) {
+        case "mkdir":
         case "write":
-          return { ...action, path: this.#at(action.path) };
-        case "copy":
-          return { ...action, from: this.#at(action.from), to: this.#at(action.to) };
+          return { ...action, root: this.#at(action.root), path: this.#at(action.path) };
+        case "copy": {
+          const [from, to] = [this.#at(action.from), this.#at(action.to)];
+          return { ...action, root: this.#at(action.root), from, to };
+        }
         case "unpack":
           return { ...action, into: this.#at(action.into) };
         case "require":
           return { ...action, root: this.#at(action.root) };
-        case "run":
-          return action;
+        case "run": {
+          // Programs are told the machine's own paths, not the tree's.
+          const { root: _, ...run } = action;
+          return run;
+        }
       }
     };
     return { ...plan, actions: plan.actions.map(moved) };

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeError } from "../../src/base/errors.ts";
@@ -86,6 +95,7 @@ describe("executePlan()", () => {
     const write = (text: string): Action => ({
       kind: "write",
       why: "note",
+      root: dir.path,
       path,
       text,
       mode: 0o640,
@@ -100,9 +110,15 @@ describe("executePlan()", () => {
     const outside = join(dir.path, "outside");
     const path = join(dir.path, "link");
     writeFileSync(outside, "untouched");
-    const { symlinkSync } = await import("node:fs");
     symlinkSync(outside, path);
-    const plan = planOf({ kind: "write", why: "write", path, text: "new", mode: 0o644 });
+    const plan = planOf({
+      kind: "write",
+      why: "write",
+      root: dir.path,
+      path,
+      text: "new",
+      mode: 0o644,
+    });
     await executePlan(plan, deps(), SIGNAL);
     expect(readFileSync(outside, "utf8")).toBe("untouched");
     expect(readFileSync(path, "utf8")).toBe("new");
@@ -115,6 +131,7 @@ describe("executePlan()", () => {
     const copy = (decode: "none" | "base64"): Action => ({
       kind: "copy",
       why: "copy the user data",
+      root: dir.path,
       from,
       to,
       mode: 0o600,
@@ -133,9 +150,72 @@ describe("executePlan()", () => {
     using dir = scratch();
     writeFileSync(join(dir.path, "file"), "");
     const path = join(dir.path, "file/below");
-    const plan = planOf({ kind: "write", why: "list the mounts", path, text: "x", mode: 0o644 });
+    const plan = planOf({
+      kind: "write",
+      why: "list the mounts",
+      root: dir.path,
+      path,
+      text: "x",
+      mode: 0o644,
+    });
     const error = await rejection(executePlan(plan, deps(), SIGNAL));
     expect(error).toMatchObject({ code: "COMMAND_FAILED", message: "Cannot list the mounts" });
+  });
+
+  describe("in a tree whose links lead out of it", () => {
+    /** An image with `/boot` and `/etc` as absolute links, one of them dangling, and a trap for temporary files. */
+    function image() {
+      const dir = scratch();
+      const root = join(dir.path, "root");
+      const outside = join(dir.path, "outside");
+      mkdirSync(join(root, "usr/etc"), { recursive: true });
+      mkdirSync(outside);
+      symlinkSync("/usr/etc", join(root, "etc"));
+      symlinkSync(outside, join(root, "boot"));
+      symlinkSync("../../../../outside", join(root, "up"));
+      symlinkSync(join(outside, "caught"), join(root, "usr/etc/fstab.new"));
+      return { ...dir, root, outside };
+    }
+
+    test("directories, files and copies stay inside", async () => {
+      using dir = image();
+      const { root } = dir;
+      const from = join(dir.path, "secret");
+      writeFileSync(from, "secret");
+      const at = (path: string) => ({ root, path: join(root, path) });
+      const actions: Action[] = [
+        { kind: "mkdir", why: "make it", ...at("boot/efi") },
+        { kind: "mkdir", why: "make it", ...at("up/there") },
+        { kind: "write", why: "list mounts", ...at("etc/fstab"), text: "x", mode: 0o644 },
+        {
+          kind: "copy",
+          why: "copy",
+          root,
+          from,
+          to: join(root, "boot/seed"),
+          mode: 0o600,
+          decode: "none",
+        },
+      ];
+      await executePlan(planOf(...actions), deps(), SIGNAL);
+      expect(readdirSync(dir.outside)).toEqual([]);
+      expect(readFileSync(join(root, "usr/etc/fstab"), "utf8")).toBe("x");
+      expect(readFileSync(join(root, dir.outside, "seed"), "utf8")).toBe("secret");
+      expect(statSync(join(root, dir.outside, "efi")).isDirectory()).toBe(true);
+      expect(statSync(join(root, "outside/there")).isDirectory()).toBe(true);
+    });
+
+    test("programs get the paths that the links lead to", async () => {
+      using dir = image();
+      const { root } = dir;
+      const runner = new FakeRunner();
+      const mount = { ...run("mount", "/dev/sda1", join(root, "etc")), root };
+      await executePlan(planOf(mount), deps({ runner }), SIGNAL);
+      expect(runner.calls).toEqual([`mount /dev/sda1 ${root}/usr/etc`]);
+      const missing = { ...run("mount", "/dev/sda1", join(root, "boot/efi")), root };
+      const error = await rejection(executePlan(planOf(missing), deps({ runner }), SIGNAL));
+      expect(describeError(error)).toBe(`Cannot run mount: There is no ${root}/boot/efi`);
+    });
   });
 
   test("requires one of several paths", async () => {

@@ -75,7 +75,7 @@ function planBootloader(input: StepInput, found: Found): Plan {
       ...mountActions(target, "writable"),
       writeFstab(target),
       ...(loader.beforeEsp.length > 0 ? withEsp(target, loader.beforeEsp) : []),
-      ...mountEsp(target, `${ROOT}${mountpointOf(target, target.esp)}`),
+      ...mountEsp(target, `${ROOT}${mountpointOf(target, target.esp)}`, ROOT),
       ...enterActions(),
       ...loader.install,
       writeStamp(target, job),
@@ -93,25 +93,32 @@ function loaderFor(target: LinuxTarget, machine: MachineFacts, found: Found): Lo
     : grubFedora(target, system, machine);
 }
 
-function mountEsp(target: LinuxTarget, where: string): Action[] {
+function mountEsp(target: LinuxTarget, where: string, root: string): Action[] {
   const name = "the EFI system partition";
   const device = deviceOf(target, target.esp);
-  return [makeDirectory(where), mount(device, where, "vfat", "umask=0077", name)];
+  return [makeDirectory(where, root), mount(device, where, "vfat", "umask=0077", name)];
 }
 
 function withEsp(target: LinuxTarget, actions: readonly Action[]): Action[] {
-  return [...mountEsp(target, ESP), makeDirectory(`${ESP}/EFI`), ...actions, unmount(ESP)];
+  return [
+    ...mountEsp(target, ESP, ESP),
+    makeDirectory(`${ESP}/EFI`, ESP),
+    ...actions,
+    unmount(ESP),
+  ];
 }
 
 function writeFstab(target: LinuxTarget): Action {
   const why = "list what the system mounts";
-  return { kind: "write", why, path: `${ROOT}/etc/fstab`, text: fstab(target), mode: 0o644 };
+  const path = `${ROOT}/etc/fstab`;
+  return { kind: "write", why, root: ROOT, path, text: fstab(target), mode: 0o644 };
 }
 
 function writeStamp(target: LinuxTarget, job: JobContext): Action {
   return {
     kind: "write",
     why: "note that the boot loader is installed",
+    root: ROOT,
     path: `${ROOT}/${BOOTLOADER_STAMP}`,
     text: stampText(target, job),
     mode: 0o644,

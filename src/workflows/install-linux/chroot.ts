@@ -14,13 +14,14 @@ export function enterActions(): Action[] {
     mount("proc", `${ROOT}/proc`, "proc", "nosuid,nodev,noexec", "/proc"),
     mount("tmpfs", `${ROOT}/run`, "tmpfs", "nosuid,nodev,mode=0755", "/run"),
     mount("tmpfs", `${ROOT}/tmp`, "tmpfs", "nosuid,nodev,mode=1777", "/tmp"),
-    makeDirectory(`${ROOT}/run/udev`),
+    makeDirectory(`${ROOT}/run/udev`, ROOT),
     bind("/run/udev"),
   ];
 }
 
 function bind(path: string): Action {
-  return run(`show ${path} inside`, ["mount", "--bind", path, `${ROOT}${path}`], minutes(1));
+  const argv = ["mount", "--bind", path, `${ROOT}${path}`] as const;
+  return { ...run(`show ${path} inside`, argv, minutes(1)), root: ROOT };
 }
 
 /** Runs a program of the installed system, inside of it. */

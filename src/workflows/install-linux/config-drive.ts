@@ -61,7 +61,7 @@ function planConfigDrive(input: StepInput, found: Found): Plan {
     step: NAME,
     actions: [
       ...mountSeed(input, "writable"),
-      ...files.map(({ name, put }) => put(`${root}/${directory}${name}`)),
+      ...files.map(({ name, put }) => put({ root, path: `${root}/${directory}${name}` })),
       ...unmountActions(root),
     ],
   };
@@ -90,7 +90,7 @@ function mountSeed(input: StepInput, mode: "read-only" | "writable"): Action[] {
 interface SeedFile {
   readonly name: string;
   readonly sha256: string;
-  readonly put: (path: string) => Action;
+  readonly put: (place: { readonly root: string; readonly path: string }) => Action;
 }
 
 /** cloud-init takes a seed only when both files are there. */
@@ -107,10 +107,10 @@ function seedFiles({ recipe, job }: StepInput): SeedFile[] {
     {
       name: "meta-data",
       sha256: sha256Hex(metaData),
-      put: (path) => ({
+      put: (place) => ({
         kind: "write",
         why: "tell cloud-init which server this is",
-        path,
+        ...place,
         text: metaData,
         mode: 0o600,
       }),
@@ -127,7 +127,7 @@ function noUserData(): SeedFile {
   return {
     name: "user-data",
     sha256: sha256Hex(text),
-    put: (path) => ({ kind: "write", why, path, text, mode: 0o600 }),
+    put: (place) => ({ kind: "write", why, ...place, text, mode: 0o600 }),
   };
 }
 
@@ -137,7 +137,7 @@ function copiedUserData(files: string, decode: "none" | "base64", sha256: string
   return {
     name: "user-data",
     sha256,
-    put: (to) => ({ kind: "copy", why, from, to, mode: 0o600, decode }),
+    put: ({ root, path }) => ({ kind: "copy", why, root, from, to: path, mode: 0o600, decode }),
   };
 }
 

@@ -8,7 +8,7 @@ import { inside } from "./chroot.ts";
 import { FIRMWARE_NAMES } from "./firmware-names.ts";
 import { ESP, type Loader } from "./loader.ts";
 import { captures, type System } from "./system.ts";
-import { type LinuxTarget, mountOrder, ROOT, run } from "./target.ts";
+import { type LinuxTarget, makeDirectory, mountOrder, ROOT, run } from "./target.ts";
 
 /**
  * GRUB as the Fedora family has it: signed shim and GRUB come as files of their packages and are copied;
@@ -58,11 +58,12 @@ function espTrees(found: Found): string[] {
 
 function copyTree(from: string, to: string): Action {
   // A FAT file system has no owners and modes to preserve.
-  return run(
+  const copy = run(
     `copy ${from} onto the EFI system partition`,
-    ["cp", "--recursive", "--no-preserve=all", `${from}/.`, to],
+    ["cp", "--recursive", "--no-preserve=all", "--no-target-directory", from, to],
     minutes(2),
   );
+  return { ...copy, root: ROOT };
 }
 
 function removableActions(
@@ -76,7 +77,7 @@ function removableActions(
       minutes(1),
     );
   return [
-    run("make the removable path", ["mkdir", "--parents", `${ESP}/EFI/BOOT`], minutes(1)),
+    makeDirectory(`${ESP}/EFI/BOOT`, ESP),
     copy(names.shim, names.removable),
     copy(names.grub, names.grub),
   ];
@@ -95,6 +96,7 @@ function menuFinder(target: LinuxTarget, vendor: string): Action {
   return {
     kind: "write",
     why: "lead GRUB to its menu",
+    root: ESP,
     path: `${ESP}/EFI/${vendor}/grub.cfg`,
     text,
     // What the mount's umask gives every file there.
@@ -123,6 +125,7 @@ function commandLine(target: LinuxTarget, system: System): Action {
   return {
     kind: "write",
     why: "tell kernels where the root is",
+    root: ROOT,
     path: `${ROOT}/etc/kernel/cmdline`,
     text: `${optionsFor(target, system.found.texts["etc/kernel/cmdline"] ?? "")}\n`,
     mode: 0o644,
@@ -138,6 +141,7 @@ function entryActions(target: LinuxTarget, found: Found): Action[] {
   return paths.map((path) => ({
     kind: "write",
     why: "lead a boot entry to the root",
+    root: ROOT,
     path: `${ROOT}/${path}`,
     text: (found.texts[path] ?? "")
       .split("\n")
@@ -181,7 +185,8 @@ function relabelActions(system: System): Action[] {
   const config = system.found.texts["etc/selinux/config"] ?? "";
   if (!/^SELINUX=(?:enforcing|permissive)/m.test(config)) return [];
   const why = "have SELinux label the files when the system first starts";
-  return [{ kind: "write", why, path: `${ROOT}/.autorelabel`, text: "", mode: 0o644 }];
+  const path = `${ROOT}/.autorelabel`;
+  return [{ kind: "write", why, root: ROOT, path, text: "", mode: 0o644 }];
 }
 
 function lacks(found: string, packages: string): ProvError {

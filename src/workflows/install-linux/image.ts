@@ -112,6 +112,7 @@ function personalActions(target: LinuxTarget, job: JobContext): Action[] {
     {
       kind: "write",
       why: "let the system choose its own machine id when it first starts",
+      root: ROOT,
       path: `${ROOT}/etc/machine-id`,
       text: "",
       mode: 0o444,
@@ -119,6 +120,7 @@ function personalActions(target: LinuxTarget, job: JobContext): Action[] {
     {
       kind: "write",
       why: "note which image this is",
+      root: ROOT,
       path: `${ROOT}/${IMAGE_STAMP}`,
       text: stampText(target, job),
       mode: 0o644,

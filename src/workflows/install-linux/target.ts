@@ -4,7 +4,7 @@
  * What all steps of install-linux agree on: which partition is what, on which device, and where it is mounted.
  */
 import { ProvError } from "../../base/errors.ts";
-import { type Millis, minutes, seconds } from "../../base/units.ts";
+import { type Millis, minutes } from "../../base/units.ts";
 import type { Action } from "../../plan/action.ts";
 import type { Disk } from "../../plan/facts.ts";
 import {
@@ -111,13 +111,14 @@ export function mountActions(
     const { format } = partition.spec;
     const options = mode === "read-only" ? (READ_ONLY[format] ?? "ro") : "rw";
     // Below a read-only root there is nothing to make: the directory is there, or the image never was.
-    const mkdir = mode === "writable" || at === "/" ? [makeDirectory(where)] : [];
+    const mkdir = mode === "writable" || at === "/" ? [makeDirectory(where, ROOT)] : [];
     return [...mkdir, mount(deviceOf(target, partition), where, format, options, at)];
   });
 }
 
-export function makeDirectory(path: string): Action {
-  return run(`make the directory ${path}`, ["mkdir", "--parents", path], seconds(30));
+/** `root`: the mounted system that the path is in; without one it is that system's place itself. */
+export function makeDirectory(path: string, root: string = path): Action {
+  return { kind: "mkdir", why: `make the directory ${path}`, root, path };
 }
 
 export function mount(
@@ -128,7 +129,7 @@ export function mount(
   name: string,
 ): Action {
   const argv = ["mount", `--types=${type}`, `--options=${options}`, device, where] as const;
-  return run(`mount ${name}`, argv, MOUNT_TIMEOUT);
+  return { ...run(`mount ${name}`, argv, MOUNT_TIMEOUT), root: ROOT };
 }
 
 /** Writes everything out and unmounts what is mounted at `path` and below. */
@@ -148,6 +149,6 @@ export function run(
   argv: readonly [string, ...string[]],
   timeoutMs: Millis,
   destroys: readonly string[] = [],
-): Action {
+): Extract<Action, { kind: "run" }> {
   return { kind: "run", why, argv, timeoutMs, ...(destroys.length > 0 && { destroys }) };
 }
