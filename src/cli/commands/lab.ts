@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { mkdir, rename } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { realSleep } from "../../base/deps.ts";
 import type { PersonalityName } from "../../lab/bmc/personality.ts";
@@ -127,7 +127,8 @@ async function announce(
     })),
   };
   const path = join(directory, "lab.json");
-  await Bun.write(`${path}.new`, JSON.stringify(document, null, 2), { mode: 0o600 });
+  // Not Bun.write: it makes files that everybody can read, whatever mode it is given.
+  await writeFile(`${path}.new`, JSON.stringify(document, null, 2), { mode: 0o600 });
   await rename(`${path}.new`, path);
   if (json === true) {
     cli.terminal.out(JSON.stringify(document));
