@@ -4,7 +4,7 @@
  * exactly that unit, and nothing runs after it.
  */
 import { expect, test } from "bun:test";
-import { copyFile, mkdir } from "node:fs/promises";
+import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { stringAt } from "../../src/base/json.ts";
 import { linuxRecipe } from "./recipe.ts";
@@ -122,7 +122,8 @@ async function derive(
   await expectProgram(["zstd", "--quiet", "--decompress", "--rm", `${work}.tar.zst`]);
   for (const [path, text] of Object.entries(files)) {
     await mkdir(dirname(join(work, path)), { recursive: true });
-    await Bun.write(join(work, path), text, { mode: 0o755 });
+    await Bun.write(join(work, path), text);
+    await chmod(join(work, path), 0o755);
     await expectProgram([
       "tar",
       "--append",
