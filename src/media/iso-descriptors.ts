@@ -16,7 +16,7 @@ import {
 } from "./iso-fields.ts";
 
 /** One record: the root. */
-export const PATH_TABLE_BYTES = 10;
+const PATH_TABLE_BYTES = 10;
 
 export interface Tree {
   readonly kind: "plain" | "joliet";

@@ -10,7 +10,7 @@ import { ProvError } from "../base/errors.ts";
 /** Bytes in memory, or the range [start, end) of a file. */
 export type Span = { readonly kind: "bytes"; readonly bytes: Uint8Array } | FileSpan;
 
-export interface FileSpan {
+interface FileSpan {
   readonly kind: "file";
   readonly path: string;
   readonly start: number;

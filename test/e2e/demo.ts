@@ -6,10 +6,9 @@
  */
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { orasPath } from "../helpers/oras.ts";
 import { linuxRecipe } from "./recipe.ts";
 import { buildDebianRoot } from "./rootfs.ts";
-import { addServer, Controller, eventuallyInFile, expectProgram, freePort, Lab } from "./world.ts";
+import { addServer, Controller, eventuallyInFile, freePort, Lab, pushWithOras } from "./world.ts";
 
 const SERIAL = "DEMO-0001";
 const HOSTNAME = "web-01";
@@ -27,7 +26,6 @@ export async function runDemo(options: {
 
   say("A Debian root file system to install (made once, then kept)");
   const tarball = await buildDebianRoot(options.cache);
-  const oras = await orasPath();
 
   const port = freePort();
   const controller = new Controller(world, {
@@ -44,24 +42,7 @@ export async function runDemo(options: {
     await addServer(controller, server);
 
     say(`oras push ${IMAGE} ${tarball}`);
-    const registry = controller.url.replace("http://", "");
-    console.log(
-      await expectProgram(
-        [
-          oras,
-          "push",
-          "--plain-http",
-          "--no-tty",
-          "--disable-path-validation",
-          "--username=admin",
-          "--password-stdin",
-          "--artifact-type=application/vnd.prov.rootfs.v1",
-          `${registry}/${IMAGE}`,
-          `${tarball}:application/vnd.oci.image.layer.v1.tar+zstd`,
-        ],
-        { stdin: controller.env.PROV_PASSWORD ?? "" },
-      ),
-    );
+    console.log(await pushWithOras(controller, tarball, IMAGE));
 
     const recipe = join(directory, "recipe.json");
     const document = linuxRecipe({ hostname: HOSTNAME, image: IMAGE });

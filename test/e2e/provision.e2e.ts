@@ -5,37 +5,21 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { stringAt } from "../../src/base/json.ts";
-import { orasPath } from "../helpers/oras.ts";
 import { linuxRecipe, SSH_KEY_SHA256 } from "./recipe.ts";
 import { buildDebianRoot } from "./rootfs.ts";
 import { CACHE, insertedMedia, startSite, story } from "./site.ts";
-import { addServer, eventuallyInFile, expectProgram } from "./world.ts";
+import { addServer, eventuallyInFile, pushWithOras } from "./world.ts";
 
 const SERIAL = "E2E-TWO-CD";
 const IMAGE = "os-images/debian:13";
 
 test("a recipe becomes a Linux that greets by its cloud-init name; the same again changes nothing (R34, R38, R40, R60)", async () => {
   const tarball = await buildDebianRoot(CACHE);
-  const oras = await orasPath();
   await using site = await startSite([`--server=${SERIAL}`]);
   const { controller, lab } = site;
   const server = lab.server(SERIAL);
   await addServer(controller, server);
-  await expectProgram(
-    [
-      oras,
-      "push",
-      "--plain-http",
-      "--no-tty",
-      "--disable-path-validation",
-      "--username=admin",
-      "--password-stdin",
-      "--artifact-type=application/vnd.prov.rootfs.v1",
-      `${controller.url.replace("http://", "")}/${IMAGE}`,
-      `${tarball}:application/vnd.oci.image.layer.v1.tar+zstd`,
-    ],
-    { stdin: controller.env.PROV_PASSWORD ?? "" },
-  );
+  await pushWithOras(controller, tarball, IMAGE);
 
   const recipe = join(site.directory, "recipe.json");
   await Bun.write(recipe, JSON.stringify(linuxRecipe({ hostname: "web-01", image: IMAGE })));

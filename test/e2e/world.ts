@@ -7,6 +7,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { orasPath } from "../helpers/oras.ts";
 
 export interface World {
   readonly binary: string;
@@ -257,6 +258,29 @@ export async function addServer(
     ...flags,
   );
   if (code !== 0) throw new Error(`server add ${server.serial}: ${stderr}`);
+}
+
+/** Pushes a compressed root file system with a real `oras`. @returns what it printed. */
+export async function pushWithOras(
+  controller: Controller,
+  tarball: string,
+  reference: string,
+): Promise<string> {
+  return expectProgram(
+    [
+      await orasPath(),
+      "push",
+      "--plain-http",
+      "--no-tty",
+      "--disable-path-validation",
+      "--username=admin",
+      "--password-stdin",
+      "--artifact-type=application/vnd.prov.rootfs.v1",
+      `${controller.url.replace("http://", "")}/${reference}`,
+      `${tarball}:application/vnd.oci.image.layer.v1.tar+zstd`,
+    ],
+    { stdin: controller.env.PROV_PASSWORD ?? "" },
+  );
 }
 
 /** A port that nothing listens on now. */
