@@ -47,13 +47,15 @@ export class FakeServer {
   /** Starts from the task's media and from the disk. */
   readonly boots = { task: 0, disk: 0 };
   /** Thrown by an operation as long as it is here. */
-  readonly faults = new Map<Operation, ProvError>();
+  readonly faults = new Map<Operation, Error>();
   /** Operations that never answer. */
   readonly hangs = new Set<Operation>();
   slots = virtualCds(2);
   script: readonly AgentStep[] = SUCCESS;
   /** False: the firmware ignores the virtual CD. */
   readsMedia = true;
+  /** True: a start that was asked for shows only while the media are ejected. */
+  startsLate = false;
   /** Operations under way at the same time, at most. */
   busiest = 0;
   #busy = 0;
@@ -106,6 +108,8 @@ export class FakeServer {
         run("ejectAll", "eject", () => {
           const { size } = this.media;
           this.media.clear();
+          if (this.startsLate) this.#switchOn();
+          this.startsLate = false;
           return size;
         }),
       insert: ({ id }, url) =>

@@ -148,6 +148,44 @@ const STORIES: readonly Story[] = [
     power: "Off",
   },
   {
+    name: "canceled-while-starting",
+    arrange: ({ server }) => {
+      server.hangs.add("powerOn");
+    },
+    at: "power-on",
+    during: (site, id) => {
+      site.server.startsLate = true;
+      return site.api("DELETE", `/api/v1/jobs/${id}`);
+    },
+    outcome: "canceled",
+    failedStep: null,
+    power: "Off",
+  },
+  {
+    name: "ejects-after-a-bug",
+    arrange: ({ server }) => {
+      server.script = server.script.slice(0, 1);
+    },
+    during: ({ server }) => {
+      server.faults.set("powerOff", new TypeError("Invalid URL"));
+      return Promise.resolve();
+    },
+    outcome: "failed",
+    failedStep: "boot.no-step",
+    power: "On",
+  },
+  {
+    name: "cleanup-hangs",
+    during: ({ server }) => {
+      server.hangs.add("powerOff");
+      server.hangs.add("clearBootOverride");
+      return Promise.resolve();
+    },
+    outcome: "succeeded",
+    failedStep: null,
+    power: "On",
+  },
+  {
     name: "cleanup-unreachable",
     during: ({ server }) => {
       for (const operation of ["probe", "powerOff", "ejectAll", "powerOn"] as const) {
@@ -179,7 +217,7 @@ test.each(STORIES)("R6 R9 R13 the events of a job tell its story: $name", async 
     failed_step: story.failedStep,
     power: story.power,
   });
-  if (!story.name.startsWith("cleanup")) expect(site.server.media.size).toBe(0);
+  if (story.name !== "cleanup-unreachable") expect(site.server.media.size).toBe(0);
   const media = await site.store.media.forJob(id);
   expect(media.every((token) => token.revokedAt !== null)).toBe(true);
   const text = await site.story(id);

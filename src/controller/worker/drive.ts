@@ -4,9 +4,8 @@
  * Drives one claimed job from the phase it is in to its end, or until it is no longer ours.
  */
 import { describeError, hintOf, ProvError } from "../../base/errors.ts";
-import { formatDuration, type Millis, millis, minutes } from "../../base/units.ts";
+import { type Millis, millis, minutes } from "../../base/units.ts";
 import type { Job } from "../../jobs/job.ts";
-import type { Phase } from "../../jobs/lifecycle.ts";
 import type { Lease } from "../../store/store.ts";
 import type { KeyedLock } from "../bmc-lock.ts";
 import type { ControllerConfig } from "../config.ts";
@@ -16,7 +15,7 @@ import { readRecipe } from "../recipes.ts";
 import { createBmcLine } from "./bmc-line.ts";
 import { complete } from "./cleanup.ts";
 import { deadlinesFor } from "./deadlines.ts";
-import { Interrupt, keepLease, watchState } from "./interrupt.ts";
+import { cutOff, Interrupt, keepLease, watchState } from "./interrupt.ts";
 import { type JobContext, type PhaseContext, type Step, StepFailure, warn } from "./phase.ts";
 import { PHASES_OF_WORK } from "./phases.ts";
 
@@ -133,7 +132,8 @@ async function drivePhase(
   const signals = [held, watchState(job, over.signal, deps)];
   if (entry.minds === undefined) {
     const budget = deadlines.phase[job.phase];
-    signals.push(cutOff(job.phase, millis(until(budget) - deps.now()), over.signal, deps));
+    const left = millis(until(budget) - deps.now());
+    signals.push(cutOff(`"${job.phase}"`, left, over.signal, deps));
   }
   const phaseContext: PhaseContext = { ...context, job, until, signal: AbortSignal.any(signals) };
   try {
@@ -185,17 +185,6 @@ function sayWhy(error: unknown): string {
     : `Internal error, see the controller's log: ${describeError(said)}`;
   const hint = hintOf(said);
   return hint === undefined ? text : `${text}. ${hint}`;
-}
-
-/** Aborts when a phase has used up its time. */
-function cutOff(phase: Phase, after: Millis, over: AbortSignal, deps: ControllerDeps): AbortSignal {
-  const cut = new AbortController();
-  deps.sleep(after, over).then(
-    () =>
-      cut.abort(new Interrupt("deadline", `Gave up on "${phase}" after ${formatDuration(after)}`)),
-    () => {},
-  );
-  return cut.signal;
 }
 
 const isLeaseLost = (error: unknown): boolean =>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { millis } from "../../base/units.ts";
+import { formatDuration, type Millis, millis } from "../../base/units.ts";
 import type { Job } from "../../jobs/job.ts";
 import type { Lease } from "../../store/store.ts";
 import type { ControllerConfig } from "../config.ts";
@@ -38,6 +38,24 @@ export function keepLease(
     give("The lease could not be renewed");
   });
   return lost.signal;
+}
+
+/**
+ * Aborts when a piece of work has used up its time.
+ * @param what completes "Gave up on".
+ */
+export function cutOff(
+  what: string,
+  after: Millis,
+  over: AbortSignal,
+  deps: ControllerDeps,
+): AbortSignal {
+  const cut = new AbortController();
+  deps.sleep(after, over).then(
+    () => cut.abort(new Interrupt("deadline", `Gave up on ${what} after ${formatDuration(after)}`)),
+    () => {},
+  );
+  return cut.signal;
 }
 
 /** Aborts when the job is reported, canceled or otherwise moved on while its phase is being worked on. */

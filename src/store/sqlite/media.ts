@@ -4,6 +4,7 @@ import { MEDIA_KINDS, type MediaKind, type MediaStore, type MediaToken } from ".
 import type { Connection } from "./connection.ts";
 import { memberOf } from "./job-row.ts";
 import type { Listeners } from "./listeners.ts";
+import { revokeMedia } from "./transitions.ts";
 
 interface MediaRow {
   readonly token_hash: Uint8Array;
@@ -112,9 +113,7 @@ export class SqliteMediaStore implements MediaStore {
   revoke(jobId: string, now: number): Promise<void> {
     return this.#connection.write(() => {
       this.writeCounts();
-      this.#connection.db
-        .query("update media set revoked_at = $now where job_id = $jobId and revoked_at is null")
-        .run({ jobId, now });
+      revokeMedia(this.#connection.db, jobId, now);
     });
   }
 

@@ -31,7 +31,16 @@ export function applyTransition(
             lease_expires_at = case when $status = 'complete' then null else lease_expires_at end
       where id = $id`,
   ).run({ ...to, now, isNewPhase, id: row.id });
+  if (to.status === "complete") revokeMedia(db, row.id, now);
   return to;
+}
+
+/** No media URL outlives its job, whichever way the job ends. */
+export function revokeMedia(db: Database, jobId: string, now: number): void {
+  db.query("update media set revoked_at = $now where job_id = $jobId and revoked_at is null").run({
+    jobId,
+    now,
+  });
 }
 
 /** Writes what comes with a transition; inside its transaction. */

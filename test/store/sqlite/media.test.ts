@@ -60,3 +60,10 @@ test("revoking again keeps the first time", async () => {
   await store.media.revoke("j1", 400);
   expect((await store.media.forJob("j1")).map((m) => m.revokedAt)).toEqual([200, 400]);
 });
+
+test("R19 no media URL outlives its job, even when nothing was cleaned up", async () => {
+  const store = await storeWithJob();
+  await store.media.issue("j1", "boot", 5000, 100);
+  await store.jobs.signal("j1", { kind: "canceled" }, { events: [] }, 300);
+  expect((await store.media.forJob("j1")).map((m) => m.revokedAt)).toEqual([300]);
+});
