@@ -40,11 +40,14 @@ async function record(
   const { jobs } = deps.store;
   const now = deps.now();
   const notes: NewJobEvent[] = [];
+  // Whatever comes first says that the agent is there: the post with its greeting may have been lost.
+  if (job.checkedInAt === null && (await jobs.checkIn(job.id, now))) {
+    notes.push(checkedIn(events, job, now));
+  }
   let progress = job.progress;
   for (const event of events) {
     switch (event.type) {
       case "checked-in":
-        if (await jobs.checkIn(job.id, now)) notes.push(checkedIn(event.agent_version, job, now));
         break;
       case "step-started":
         progress = { step: event.step, bytesDone: null, bytesTotal: null, updatedAt: now };
@@ -79,9 +82,11 @@ async function record(
   if (notes.length > 0) await jobs.note(job.id, notes, now);
 }
 
-function checkedIn(version: string, job: Job, now: number): NewJobEvent {
+function checkedIn(events: readonly ProgressEvent[], job: Job, now: number): NewJobEvent {
+  const hello = events.find((event) => event.type === "checked-in");
+  const agent = hello === undefined ? "The agent" : `The agent ${hello.agent_version}`;
   const since = formatDuration(now - job.phaseSince);
-  return { level: "info", message: `The agent ${version} checked in after ${since}`, step: null };
+  return { level: "info", message: `${agent} checked in after ${since}`, step: null };
 }
 
 function finished(event: { readonly actions: number }): string {
