@@ -66,6 +66,25 @@ test("R53 ten wrong passwords block an address for a minute, but not those who a
   expect((await site.api("GET", "/api/v1/jobs", { as: "admin" })).status).toBe(200);
 });
 
+test("R53 a thousand passwords guessed at once are no more than ten", async () => {
+  let verified = 0;
+  const users = {
+    verify: async (_name: string, password: string) => {
+      verified++;
+      await Promise.resolve();
+      return password === "right" ? { name: "ann", role: "reader", createdAt: 0 } : undefined;
+    },
+  };
+  const authenticator = createAuthenticator({ users } as never, new FakeClock().now);
+  const login = (password: string) =>
+    authenticator.authenticate(basic(`ann:${password}`), "192.0.2.1");
+  const right = await Promise.all(Array.from({ length: 50 }, () => login("right")));
+  expect(right.every(({ kind }) => kind === "known")).toBe(true);
+  const wrong = await Promise.all(Array.from({ length: 1000 }, (_, i) => login(`guess-${i}`)));
+  expect(wrong.filter(({ kind }) => kind === "blocked")).toHaveLength(990);
+  expect(verified).toBe(11);
+});
+
 test.each([
   ["reader", "GET", "/api/v1/jobs", true],
   ["reader", "POST", "/api/v1/jobs", false],

@@ -19,14 +19,15 @@ export async function jobOfToken(
   const address = addressOf(c);
   const token = c.req.header("x-webhook-secret") ?? "";
   if (token === "") throw new Refusal("unauthorized", "X-Webhook-Secret is missing");
+  const job = await deps.store.jobs.byToken(token);
+  // Not held back by wrong secrets of others: many agents may share the address of a proxy.
+  if (job !== undefined) return job;
   const retryAfterMs = limit.blockedFor(address);
   if (retryAfterMs > 0) {
     throw new Refusal("rate_limited", "Too many wrong secrets from this address: wait", {
       headers: { "retry-after": String(Math.ceil(retryAfterMs / 1000)) },
     });
   }
-  const job = await deps.store.jobs.byToken(token);
-  if (job !== undefined) return job;
   limit.failed(address);
   throw wrongSecret();
 }

@@ -37,14 +37,12 @@ export function createAuthenticator(store: Store, now: Clock): Authenticator {
     return await store.users.verify(credentials.name, credentials.password);
   }
 
-  async function userOf(header: string): Promise<User | undefined> {
-    const key = createHash("sha256").update(header).digest("base64url");
+  async function userOf(key: string, header: string, address: string): Promise<User | undefined> {
     const known = verified.get(key);
     if (known !== undefined && known.until > now()) return known.user;
     const startedIn = generation;
-    const verification = running.get(key) ?? verify(header);
-    running.set(key, verification);
-    const user = await verification.finally(() => running.delete(key));
+    const verification = running.get(key) ?? start(key, header, address);
+    const user = await verification;
     if (user !== undefined && startedIn === generation) {
       if (verified.size >= REMEMBERED_MAX) verified.clear();
       verified.set(key, { user, until: now() + REMEMBERED });
@@ -52,32 +50,49 @@ export function createAuthenticator(store: Store, now: Clock): Authenticator {
     return user;
   }
 
-  function isRemembered(header: string): boolean {
-    const known = verified.get(createHash("sha256").update(header).digest("base64url"));
-    return known !== undefined && known.until > now();
+  /** Counts as a failure until it is none, or a thousand guesses at once would all be the first. */
+  function start(key: string, header: string, address: string): Promise<User | undefined> {
+    const takeBack = limit.failed(address);
+    const verification = verify(header)
+      .then((user) => {
+        if (user !== undefined) takeBack();
+        return user;
+      })
+      .finally(() => running.delete(key));
+    running.set(key, verification);
+    return verification;
+  }
+
+  function isKnownOrRunning(key: string): boolean {
+    const known = verified.get(key);
+    return running.has(key) || (known !== undefined && known.until > now());
   }
 
   return {
     async authenticate(authorization, address) {
       if (authorization === null) return { kind: "known", identity: ANONYMOUS };
-      const retryAfterMs = isRemembered(authorization) ? 0 : limit.blockedFor(address);
+      const isBearer = /^bearer /i.test(authorization);
+      if (isBearer) {
+        // Nobody guesses 256 bits: a right token is not held back by what others tried from its address.
+        const identity = await jobIdentity(authorization.slice(7).trim(), store);
+        if (identity !== undefined) return { kind: "known", identity };
+      }
+      const key = createHash("sha256").update(authorization).digest("base64url");
+      const retryAfterMs = isKnownOrRunning(key) ? 0 : limit.blockedFor(address);
       if (retryAfterMs > 0) return { kind: "blocked", retryAfterMs };
-      const identity = /^bearer /i.test(authorization)
-        ? await jobIdentity(authorization.slice(7).trim(), store)
-        : await userOf(authorization).then(userIdentity);
-      if (identity !== undefined) return { kind: "known", identity };
-      limit.failed(address);
-      return { kind: "refused" };
+      if (isBearer) {
+        limit.failed(address);
+        return { kind: "refused" };
+      }
+      const user = await userOf(key, authorization, address);
+      if (user === undefined) return { kind: "refused" };
+      return { kind: "known", identity: { kind: "user", name: user.name, role: user.role } };
     },
     forget() {
       generation++;
       verified.clear();
     },
   };
-}
-
-function userIdentity(user: User | undefined): Identity | undefined {
-  return user === undefined ? undefined : { kind: "user", name: user.name, role: user.role };
 }
 
 async function jobIdentity(token: string, store: Store): Promise<Identity | undefined> {

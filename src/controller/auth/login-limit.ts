@@ -10,7 +10,8 @@ const ADDRESSES_MAX = 10_000;
 export interface LoginLimit {
   /** Milliseconds until the address may try again; 0: now. */
   blockedFor(address: string): number;
-  failed(address: string): void;
+  /** @returns takes it back: it was no failure. */
+  failed(address: string): () => void;
 }
 
 /** Counts failed logins by address: guessing gets ten tries a minute. */
@@ -22,6 +23,15 @@ export function createLoginLimit(now: Clock): LoginLimit {
     return entry !== undefined && entry.since + WINDOW > now() ? entry : undefined;
   }
 
+  function start(address: string) {
+    const entry = { count: 0, since: now() };
+    failures.delete(address);
+    failures.set(address, entry);
+    const [oldest] = failures.keys();
+    if (failures.size > ADDRESSES_MAX && oldest !== undefined) failures.delete(oldest);
+    return entry;
+  }
+
   return {
     blockedFor(address) {
       const entry = current(address);
@@ -29,18 +39,11 @@ export function createLoginLimit(now: Clock): LoginLimit {
       return entry.since + WINDOW - now();
     },
     failed(address) {
-      const entry = current(address);
-      if (entry !== undefined) {
-        entry.count++;
-        return;
-      }
-      failures.delete(address);
-      failures.set(address, { count: 1, since: now() });
-      if (failures.size <= ADDRESSES_MAX) return;
-      for (const oldest of failures.keys()) {
-        failures.delete(oldest);
-        return;
-      }
+      const entry = current(address) ?? start(address);
+      entry.count++;
+      return () => {
+        entry.count--;
+      };
     },
   };
 }
