@@ -177,7 +177,10 @@ export interface JobStore {
 }
 
 export interface ServerStore {
-  /** What `probe` learned is kept unless the BMC is another one. */
+  /**
+   * What `probe` learned is kept unless the BMC is another one.
+   * @throws {ProvError} `CONFLICT` for another BMC while the server has an active job.
+   */
   put(
     server: Omit<Server, "createdAt" | "updatedAt" | "capabilities">,
     now: number,

@@ -41,6 +41,29 @@ test("R10 servers are created, updated, listed and deleted; passwords never come
   expect((await site.api("GET", path)).status).toBe(404);
 });
 
+test("R53 a stored BMC password is not told to another address", async () => {
+  await using site = await Site.open();
+  const put = (url: string) =>
+    site.api("PUT", "/api/v1/servers/SN1", { body: { bmc: { url, username: "root" } } });
+  const moved = await put("https://192.0.2.66");
+  expect([moved.status, moved.body.details?.[0]?.path]).toEqual([400, "/bmc/password"]);
+  expect((await put("https://10.0.0.7")).status).toBe(200);
+});
+
+test("a server keeps its BMC while a job works on it, and may get another password", async () => {
+  await using site = await Site.open();
+  await site.createJob();
+  const put = (url: string) =>
+    site.api("PUT", "/api/v1/servers/SN1", { body: { bmc: { ...bmc, url } } });
+  const moved = await put("https://10.0.0.8");
+  expect([moved.status, moved.body.error]).toEqual([409, "conflict"]);
+  expect((await put("https://10.0.0.7")).status).toBe(200);
+  expect((await site.store.servers.get("SN1"))?.bmc).toMatchObject({
+    url: "https://10.0.0.7",
+    password: bmc.password,
+  });
+});
+
 test.each([
   ["/bmc/url", { bmc: { ...bmc, url: "10.0.0.8" } }],
   ["/bmc/url", { bmc: { ...bmc, url: "https://user@10.0.0.8" } }],

@@ -29,7 +29,7 @@ const FINGERPRINT = /^[0-9a-f]{64}$/;
 
 /**
  * Reads the body of `PUT /api/v1/servers/{serial}`.
- * @param known the server as it is: a body without a password keeps its own.
+ * @param known the server as it is: a body without a password keeps its own, unless the address changes.
  * @throws {Refusal} `validation_error` with everything that is wrong.
  */
 export function parseServer(
@@ -44,10 +44,15 @@ export function parseServer(
   if (!SERIAL.test(serial)) find("", "serial", `"${serial}" cannot be a product serial`);
   const username = stringAt(body, "bmc", "username") ?? "";
   if (username === "") find("/bmc/username", "required", "is required");
-  const password = stringAt(body, "bmc", "password") ?? known?.bmc.password ?? "";
-  if (password === "") find("/bmc/password", "required", "is required for a new server");
+  const url = parseBmcUrl(stringAt(body, "bmc", "url"), find);
+  // Kept for the same BMC only: at another address it would be told to whoever listens there.
+  const kept = known?.bmc.url === url ? known.bmc.password : "";
+  const password = stringAt(body, "bmc", "password") ?? kept;
+  if (password === "") {
+    find("/bmc/password", "required", "is required for a new server and for another address");
+  }
   const bmc = {
-    url: parseBmcUrl(stringAt(body, "bmc", "url"), find),
+    url,
     username,
     password,
     tls: parseTls(at(body, "bmc", "tls"), find),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+import type { Database } from "bun:sqlite";
 import { ProvError } from "../../base/errors.ts";
 import { renderFindings } from "../../base/findings.ts";
 import { type BmcTls, DELIVERIES, type Server } from "../../jobs/job.ts";
@@ -43,7 +44,15 @@ export class SqliteServerStore implements ServerStore {
     return this.#connection.write(() => {
       const { serial, bmc } = server;
       const { db } = this.#connection;
-      const isKnown = db.query("select 1 from servers where serial = $serial").get({ serial });
+      const known = db
+        .query<{ bmc_url: string }, { serial: string }>(
+          "select bmc_url from servers where serial = $serial",
+        )
+        .get({ serial });
+      // The job's media are in the old BMC, and at the new address may be another server.
+      if (known !== null && known.bmc_url !== bmc.url) {
+        requireIdle(db, serial, `Cannot give server "${serial}" another BMC`);
+      }
       db.query(
         `insert into servers (serial, bmc_url, bmc_username, bmc_password_sealed, bmc_tls_mode,
                               bmc_tls_fingerprint, delivery, network, created_at, updated_at)
@@ -70,7 +79,7 @@ export class SqliteServerStore implements ServerStore {
         network: server.network === null ? null : JSON.stringify(server.network),
         now,
       });
-      return isKnown === null ? "created" : "updated";
+      return known === null ? "created" : "updated";
     });
   }
 
@@ -95,17 +104,7 @@ export class SqliteServerStore implements ServerStore {
   remove(serial: string): Promise<boolean> {
     return this.#connection.write(() => {
       const { db } = this.#connection;
-      const active = db
-        .query<{ id: string }, { serial: string }>(
-          "select id from jobs where server_serial = $serial and status <> 'complete'",
-        )
-        .get({ serial });
-      if (active !== null) {
-        throw new ProvError(`Cannot remove server "${serial}": job ${active.id} is not complete`, {
-          code: "CONFLICT",
-          hint: `Cancel the job with \`prov job cancel ${active.id}\` and wait until it is complete.`,
-        });
-      }
+      requireIdle(db, serial, `Cannot remove server "${serial}"`);
       return db.query("delete from servers where serial = $serial").run({ serial }).changes === 1;
     });
   }
@@ -134,6 +133,20 @@ export class SqliteServerStore implements ServerStore {
       updatedAt: row.updated_at,
     };
   }
+}
+
+/** @throws {ProvError} `CONFLICT` */
+function requireIdle(db: Database, serial: string, trying: string): void {
+  const active = db
+    .query<{ id: string }, { serial: string }>(
+      "select id from jobs where server_serial = $serial and status <> 'complete'",
+    )
+    .get({ serial });
+  if (active === null) return;
+  throw new ProvError(`${trying}: job ${active.id} is not complete`, {
+    code: "CONFLICT",
+    hint: `Cancel the job with \`prov job cancel ${active.id}\` and wait until it is complete.`,
+  });
 }
 
 function tlsFromRow(row: ServerRow): BmcTls {
