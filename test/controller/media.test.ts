@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { minutes } from "../../src/base/units.ts";
 import { virtualCds } from "./fake-server.ts";
 import { Site } from "./site.ts";
 
@@ -91,9 +92,10 @@ test("R17 R20 the task is the same bytes after a restart, alone and inside the c
   expect(combined.includes('"server_serial": "SN1"')).toBe(true);
 });
 
-test("R19 signed URLs: valid, tampered, expired, rotated", async () => {
+test("R19 signed URLs: valid, tampered, expired, over with their job", async () => {
   const secrets = ["new-secret-new-secret", "old-secret-old-secret"];
-  await using site = await Site.open({ mediaSigningSecrets: secrets });
+  const deadlines = { mediaReadMs: minutes(60), checkInMs: minutes(60) };
+  await using site = await Site.open({ mediaSigningSecrets: secrets, deadlines });
   const { id, get } = await inserted(site, 2);
   const made = await site.api("POST", `/api/v1/jobs/${id}/media-url`);
   const url = new URL(made.body.url);
@@ -104,6 +106,12 @@ test("R19 signed URLs: valid, tampered, expired, rotated", async () => {
   expect((await get(url.pathname)).status).toBe(403);
   await site.clock.advance(31 * 60_000);
   expect((await get(path)).status).toBe(403);
+  const second = await site.api("POST", `/api/v1/jobs/${id}/media-url`);
+  const again = new URL(second.body.url);
+  await site.api("DELETE", `/api/v1/jobs/${id}`);
+  await site.complete(id);
+  expect((await get(`${again.pathname}${again.search}`)).status).toBe(404);
+  expect((await site.api("POST", `/api/v1/jobs/${id}/media-url`)).status).toBe(404);
   expect(site.logged.join("\n")).not.toContain(url.searchParams.get("sig") ?? "");
   const { status } = await site.api("POST", `/api/v1/jobs/${id}/media-url`, { as: "reader" });
   expect(status).toBe(403);

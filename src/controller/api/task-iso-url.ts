@@ -22,7 +22,11 @@ export async function taskIsoUrl(
     throw new Refusal("unavailable", "Signed media URLs are off: no signing secret is configured");
   }
   const iso = await taskIsos.get(job.id);
-  if (iso === undefined) throw new Refusal("not_found", `Job ${job.id} has no task ISO`);
+  if (iso === undefined)
+    throw new Refusal(
+      "not_found",
+      `Job ${job.id} has no task ISO: it is not ready yet, or the job is over`,
+    );
   const expires = Math.floor((deps.now() + TTL) / 1000);
   const path = signMediaUrl({ jobId: job.id, expires, sha256: iso.sha256 }, secret);
   return Response.json({

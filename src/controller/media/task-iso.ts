@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { createHash } from "node:crypto";
 import type { Job } from "../../jobs/job.ts";
+import { isActive } from "../../jobs/lifecycle.ts";
 import { buildTaskIso } from "../../media/task-iso.ts";
 import { parseRecipe } from "../../recipe/parse.ts";
 import { RECIPE_SCHEMA_TEXT } from "../../recipe/schema.ts";
@@ -13,21 +14,28 @@ export interface TaskIso {
 }
 
 export interface TaskIsos {
-  /** A job's task ISO; undefined when there is no such job, or it has no envelope or recipe (any more). */
+  /** The task ISO of an active job; undefined when there is none, or it has no envelope yet. */
   get(jobId: string): Promise<TaskIso | undefined>;
 }
 
 /** Those of all running jobs at most sites; a few hundred KB each. */
 const KEPT_MAX = 32;
 
-/** Task ISOs are not stored: they are built when they are asked for, and the last ones are kept. */
+/**
+ * Task ISOs are not stored: they are built when they are asked for, and the last ones are kept. They hold
+ * secrets, so no URL of one, and nothing here, outlives its job.
+ */
 export function createTaskIsos(store: Store): TaskIsos {
   const kept = new Map<string, TaskIso>();
   return {
     async get(jobId) {
-      const known = kept.get(jobId) ?? (await build(jobId, store));
-      if (known === undefined) return undefined;
+      const job = await store.jobs.get(jobId);
+      const known =
+        job !== undefined && isActive(job.status)
+          ? (kept.get(jobId) ?? (await build(job, store)))
+          : undefined;
       kept.delete(jobId);
+      if (known === undefined) return undefined;
       kept.set(jobId, known);
       for (const oldest of kept.keys()) {
         if (kept.size <= KEPT_MAX) break;
@@ -39,10 +47,9 @@ export function createTaskIsos(store: Store): TaskIsos {
 }
 
 /** The same job gives the same bytes, today and after a restart. */
-async function build(jobId: string, store: Store): Promise<TaskIso | undefined> {
-  const job = await store.jobs.get(jobId);
-  const payload = await store.jobs.payload(jobId);
-  if (job === undefined || payload === undefined || payload.envelopeText === null) return undefined;
+async function build(job: Job, store: Store): Promise<TaskIso | undefined> {
+  const payload = await store.jobs.payload(job.id);
+  if (payload === undefined || payload.envelopeText === null) return undefined;
   return taskIso(job, payload.recipeText, payload.envelopeText);
 }
 
