@@ -226,6 +226,23 @@ test("a stream of events resumes where it was cut, and ends with the job", async
   );
 });
 
+test("a stream that has ended waits for nothing any more", async () => {
+  await using site = await Site.open({ workerConcurrency: 0 });
+  const waiting: AbortSignal[] = [];
+  const { jobs } = site.store;
+  const changed = jobs.changed.bind(jobs);
+  jobs.changed = (id, signal) => {
+    waiting.push(signal);
+    return changed(id, signal);
+  };
+  const id = await site.createJob();
+  await site.api("DELETE", `${JOBS}/${id}`);
+  expect((await site.api("GET", `${JOBS}/${id}/events`)).text).toEndWith(
+    "event: end\ndata: {}\n\n",
+  );
+  expect(waiting.map(({ aborted }) => aborted)).toEqual([true]);
+});
+
 test("POST /plan shows what would be done, and does nothing", async () => {
   await using site = await Site.open();
   const { status, body } = await site.api("POST", "/api/v1/plan", { body: request });

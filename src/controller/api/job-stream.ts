@@ -53,37 +53,44 @@ async function* watchJob(
   let seen = after;
   let shown = "";
   while (!signal.aborted) {
-    // Asked before reading, so that a change in between is not missed.
-    const step = new AbortController();
-    const stop = AbortSignal.any([signal, step.signal]);
-    const change = jobs.changed(id, stop);
-    const job = await jobs.get(id);
-    const events = await jobs.events(id, seen, BATCH);
-    for (const event of events) {
-      seen = event.seq;
-      yield frame("event", toEventDocument(event), event.seq);
+    const turn = new AbortController();
+    const stop = AbortSignal.any([signal, turn.signal]);
+    try {
+      // Asked before reading, so that a change in between is not missed.
+      const change = jobs.changed(id, stop);
+      const job = await jobs.get(id);
+      const events = await jobs.events(id, seen, BATCH);
+      for (const event of events) {
+        seen = event.seq;
+        yield frame("event", toEventDocument(event), event.seq);
+      }
+      if (job === undefined) return;
+      const document = toJobDocument(job);
+      if (JSON.stringify(document) !== shown) {
+        shown = JSON.stringify(document);
+        yield frame("job", document);
+      }
+      if (events.length === BATCH) continue;
+      if (job.status === "complete") {
+        yield frame("end", {});
+        return;
+      }
+      if (await isQuiet(change, stop, deps)) yield ": still here\n\n";
+    } finally {
+      turn.abort();
     }
-    if (job === undefined) return;
-    const document = toJobDocument(job);
-    if (JSON.stringify(document) !== shown) {
-      shown = JSON.stringify(document);
-      yield frame("job", document);
-    }
-    if (events.length === BATCH) continue;
-    if (job.status === "complete") {
-      yield frame("end", {});
-      return;
-    }
-    const isQuiet = await Promise.race([
-      change.then(() => false),
-      deps.sleep(KEEP_ALIVE, stop).then(
-        () => true,
-        () => false,
-      ),
-    ]);
-    step.abort();
-    if (isQuiet) yield ": still here\n\n";
   }
+}
+
+/** Whether nothing changes for as long as a connection may be silent. */
+function isQuiet(change: Promise<void>, stop: AbortSignal, deps: ControllerDeps): Promise<boolean> {
+  return Promise.race([
+    change.then(() => false),
+    deps.sleep(KEEP_ALIVE, stop).then(
+      () => true,
+      () => false,
+    ),
+  ]);
 }
 
 function frame(event: string, data: unknown, id?: number): string {
