@@ -198,6 +198,14 @@ describe("prov plan", () => {
     expect(out).not.toContain("# Assumed: The machine");
   });
 
+  test("plans for a machine whose firmware has no serial", async () => {
+    const nameless = machine([disk("/dev/sda")], { serial: null });
+    const facts = await file("nameless.json", JSON.stringify(nameless));
+    const stdin = (await Bun.file(RECIPE).text()).replace(/"\/dev\/[^"]+"/, '"/dev/sda"');
+    const { code, err } = await run(["plan", "-", "--facts", facts], { stdin });
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+  });
+
   test.each<{ what: string; argv: string[]; stdin?: string; err: RegExp }>([
     {
       what: "a file that is not there",

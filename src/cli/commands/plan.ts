@@ -56,19 +56,25 @@ async function plan(cli: Cli, args: PlanArgs): Promise<void> {
 
 async function readFacts(path: string, { terminal }: Cli): Promise<MachineFacts> {
   const document: unknown = await readJson(path, terminal);
-  if (isObject(document) && Array.isArray(document.disks))
-    return document as unknown as MachineFacts;
+  if (isObject(document) && Array.isArray(document.disks)) {
+    const facts = document as unknown as MachineFacts;
+    // A plan for a machine without a serial can be looked at, though the agent would refuse to carry it out.
+    return { ...facts, serial: facts.serial ?? UNKNOWN_SERIAL };
+  }
   throw new ProvError(`Cannot use ${path}: it is not the facts of a machine`, {
     code: "USAGE",
     hint: "Make it with prov facts on the machine.",
   });
 }
 
+/** Stands in for the serial of a machine that has none or is only assumed. */
+const UNKNOWN_SERIAL = "UNKNOWN";
+
 /** A job as it would be: for the machine at hand, with an artifact whose digest nobody has looked up. */
 function assumedJob(machine: MachineFacts | null, ociUrl: string | null): JobContext {
   const reference = ociUrl === null ? null : parseReference(ociUrl);
   return {
-    serverSerial: machine?.serial ?? "UNKNOWN",
+    serverSerial: machine?.serial ?? UNKNOWN_SERIAL,
     bootMedium: null,
     artifact:
       reference === null
