@@ -21,10 +21,12 @@ import {
   makeDirectory,
   mount,
   mountActions,
+  mountedAt,
   mountpointOf,
   ROOT,
+  sync,
   unmount,
-  unmountActions,
+  whereIs,
 } from "./target.ts";
 
 const NAME = "bootloader-linux";
@@ -69,17 +71,19 @@ function planBootloader(input: StepInput, found: Found): Plan {
   if (isKnown && isStamped(found, BOOTLOADER_STAMP, target, job))
     return { step: NAME, actions: [] };
   const loader = loaderFor(target, machine, found);
+  const esp = whereIs(mountpointOf(target, target.esp) ?? "");
   return {
     step: NAME,
     actions: [
       ...mountActions(target, "writable"),
       writeFstab(target),
       ...(loader.beforeEsp.length > 0 ? withEsp(target, loader.beforeEsp) : []),
-      ...mountEsp(target, `${ROOT}${mountpointOf(target, target.esp)}`, ROOT),
+      ...mountEsp(target, esp, ROOT),
       ...enterActions(),
       ...loader.install,
+      sync([...mountedAt(target), esp]),
       writeStamp(target, job),
-      ...unmountActions(ROOT),
+      unmount(ROOT),
       // After the disk is complete: an entry that leads nowhere is worse than none.
       ...(boot === null ? [] : bootEntryActions(boot, target, loader)),
     ],

@@ -12,9 +12,10 @@ import {
   makeDirectory,
   mount,
   mountActions,
+  mountedAt,
   ROOT,
+  sync,
   unmount,
-  unmountActions,
 } from "./target.ts";
 import { readUserData } from "./user-data.ts";
 
@@ -62,7 +63,8 @@ function planConfigDrive(input: StepInput, found: Found): Plan {
     actions: [
       ...mountSeed(input, "writable"),
       ...files.map(({ name, put }) => put({ root, path: `${root}/${directory}${name}` })),
-      ...unmountActions(root),
+      sync(target.configDrive === undefined ? mountedAt(target) : [root]),
+      unmount(root),
     ],
   };
 }

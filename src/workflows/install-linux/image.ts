@@ -7,7 +7,15 @@ import { matchesLayout } from "../../plan/match-layout.ts";
 import type { JobContext, Step, StepInput } from "../workflow.ts";
 import { LOOK_FOR_STAMP, leaveRoot, reachRoot } from "./partition.ts";
 import { IMAGE_STAMP, isStamped, stampText } from "./stamp.ts";
-import { type LinuxTarget, linuxTarget, mountActions, ROOT, unmountActions } from "./target.ts";
+import {
+  type LinuxTarget,
+  linuxTarget,
+  mountActions,
+  mountedAt,
+  ROOT,
+  sync,
+  unmount,
+} from "./target.ts";
 
 const NAME = "image-linux";
 
@@ -59,7 +67,7 @@ function planImage(input: StepInput, found: Found): Plan {
       },
       ...checkActions(),
       ...personalActions(target, input.job),
-      ...unmountActions(ROOT),
+      unmount(ROOT),
     ],
   };
 }
@@ -106,7 +114,10 @@ function checkActions(): Action[] {
   ];
 }
 
-/** What must not be the same on two servers with the same image; and the note that the image is complete. */
+/**
+ * What must not be the same on two servers with the same image; and, once all of it is on the disk, the note
+ * that the image is complete.
+ */
 function personalActions(target: LinuxTarget, job: JobContext): Action[] {
   return [
     {
@@ -117,6 +128,7 @@ function personalActions(target: LinuxTarget, job: JobContext): Action[] {
       text: "",
       mode: 0o444,
     },
+    sync(mountedAt(target)),
     {
       kind: "write",
       why: "note which image this is",

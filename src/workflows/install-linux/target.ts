@@ -107,7 +107,7 @@ export function mountActions(
     ({ partition }) => partition !== target.esp && only.includes(partition),
   );
   return mounts.flatMap(({ partition, at }) => {
-    const where = at === "/" ? ROOT : `${ROOT}${at}`;
+    const where = whereIs(at);
     const { format } = partition.spec;
     const options = mode === "read-only" ? (READ_ONLY[format] ?? "ro") : "rw";
     // Below a read-only root there is nothing to make: the directory is there, or the image never was.
@@ -132,13 +132,26 @@ export function mount(
   return { ...run(`mount ${name}`, argv, MOUNT_TIMEOUT), root: ROOT };
 }
 
-/** Writes everything out and unmounts what is mounted at `path` and below. */
-export function unmountActions(path: string): Action[] {
-  return [
-    run("write everything to disk", ["sync", "--file-system", path], SYNC_TIMEOUT),
-    unmount(path),
-  ];
+/**
+ * Writes the file systems that are mounted at these places to disk. Fails if that fails, which umount(8) would
+ * not; so whatever says that something is complete is written after this.
+ */
+export function sync(places: readonly string[]): Action {
+  const argv = ["sync", "--file-system", ...places] as const;
+  return { ...run("write everything to disk", argv, SYNC_TIMEOUT), root: ROOT };
 }
+
+/** The places at which {@link mountActions} mounts. */
+export function mountedAt(target: LinuxTarget): string[] {
+  return mountOrder(target).flatMap(({ partition, at }) =>
+    partition === target.esp ? [] : [whereIs(at)],
+  );
+}
+
+/** Where a mount point of the installed system is while it is mounted here. */
+export const whereIs = (at: string): string => (at === "/" ? ROOT : `${ROOT}${at}`);
+
+/** Unmounts what is mounted at `path` and below. */
 
 export function unmount(path: string): Action {
   return run(`unmount ${path}`, ["umount", "--recursive", path], SYNC_TIMEOUT);

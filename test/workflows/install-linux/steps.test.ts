@@ -246,6 +246,40 @@ describe("planPartition()", () => {
   });
 });
 
+describe("a stamp", () => {
+  const separate = {
+    partition_layout: [
+      { size: "512M", type_guid: "ef00", format: "vfat" },
+      { size: "8G", type_guid: "8300", format: "ext4", mountpoint: "/" },
+      { size: "8G", type_guid: "8300", format: "xfs", mountpoint: "/var" },
+    ],
+  };
+  const of = partitioned({ recipe: separate });
+  test.each([
+    {
+      step: imageLinux,
+      found: NOTHING_FOUND,
+      stamp: IMAGE_STAMP,
+      synced: "/mnt/target /mnt/target/var",
+    },
+    {
+      step: bootloaderLinux,
+      found: ASSUMED_DEBIAN,
+      stamp: BOOTLOADER_STAMP,
+      synced: "/mnt/target /mnt/target/var /mnt/target/boot/efi",
+    },
+  ])("of $step.name is written once every file system is on the disk (R38)", (row) => {
+    const { actions } = row.step.plan(of, row.found);
+    const stampAt = actions.findIndex((a) => a.kind === "write" && a.path.endsWith(row.stamp));
+    expect(renderPlan({ step: "", actions: actions.slice(stampAt - 1, stampAt) })).toContain(
+      `sync --file-system ${row.synced}\n`,
+    );
+    const after = actions.slice(stampAt + 1).flatMap((a) => (a.kind === "run" ? [a.argv[0]] : []));
+    expect(after.slice(0, 1)).toEqual(["umount"]);
+    expect(after.slice(1).every((program) => program === "efibootmgr")).toBe(true);
+  });
+});
+
 describe("planImage()", () => {
   test("plans nothing when the image is there (R38)", () => {
     const done = partitioned();
