@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ProvError } from "../base/errors.ts";
 import { seconds } from "../base/units.ts";
 import type { Disk, MachineFacts, PartitionTable, Signature, UefiFacts } from "../plan/facts.ts";
-import { AMBIGUOUS, parseBlkid } from "../plan/parse-blkid.ts";
+import { AMBIGUOUS, parseBlkid, UNREADABLE } from "../plan/parse-blkid.ts";
 import { parseEfibootmgr } from "../plan/parse-efibootmgr.ts";
 import { type ListedDisk, LSBLK_COLUMNS, parseLsblk } from "../plan/parse-lsblk.ts";
 import { parseSfdisk } from "../plan/parse-sfdisk.ts";
@@ -55,14 +55,23 @@ async function describeDisk(
     return { ...disk, symlinks, signature: null, table: null };
   }
   const table = await readTable(disk.path, runner);
-  const signature = table === null ? await readSignature(disk.path, runner) : null;
-  return { ...disk, symlinks, signature, table };
+  if (table !== "none" && table !== "unreadable") {
+    return { ...disk, symlinks, signature: null, table };
+  }
+  const signature = await readSignature(disk.path, runner);
+  const fallback = table === "unreadable" ? UNREADABLE : null;
+  return { ...disk, symlinks, signature: signature ?? fallback, table: null };
 }
 
-async function readTable(path: string, runner: CommandRunner): Promise<PartitionTable | null> {
+/** sfdisk exits in the same way when there is no table and when it cannot read the disk. */
+const NO_TABLE = /does not contain a recognized partition table/;
+
+async function readTable(
+  path: string,
+  runner: CommandRunner,
+): Promise<PartitionTable | "none" | "unreadable"> {
   const result = await runner.run(["sfdisk", "--json", path], { timeout: TIMEOUT });
-  // sfdisk says in the same way that there is no table and that it cannot read the disk.
-  if (result.exitCode !== 0) return null;
+  if (result.exitCode !== 0) return NO_TABLE.test(result.stderr) ? "none" : "unreadable";
   const table = parseSfdisk(result.stdout);
   const partitions = [];
   for (const partition of table.partitions) {

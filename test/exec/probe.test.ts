@@ -66,7 +66,9 @@ describe("probeMachine()", () => {
     const runner = new FakeRunner((command) =>
       command.startsWith("lsblk ")
         ? { stdout: listing }
-        : { exitCode: command.startsWith("blkid") ? 2 : 1 },
+        : command.startsWith("blkid")
+          ? { exitCode: 2 }
+          : { exitCode: 1, stderr: "sfdisk: does not contain a recognized partition table" },
     );
     const facts = await probeMachine({ runner, bootEntries: false, sys, dev });
     expect(diskAt(facts, join(dev, "disk/by-id/virtio-disk0"))).toMatchObject({
@@ -75,6 +77,18 @@ describe("probeMachine()", () => {
       signature: null,
     });
     expect(facts.uefi?.boot).toBeNull();
+  });
+
+  test("takes a disk that cannot be read for anything but blank (R36)", async () => {
+    const runner = new FakeRunner((command) => {
+      if (command.startsWith("sfdisk")) return { exitCode: 1, stderr: "Input/output error" };
+      return command.startsWith("blkid") ? { exitCode: 2 } : programs(command);
+    });
+    const facts = await probeMachine({ runner, bootEntries: false, ...tree("broken", true) });
+    expect(diskAt(facts, "/dev/vda")).toMatchObject({
+      table: null,
+      signature: { type: "unreadable data" },
+    });
   });
 
   test("tells BIOS from UEFI", async () => {
