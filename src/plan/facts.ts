@@ -52,6 +52,8 @@ export interface Disk {
   readonly readOnly: boolean;
   readonly model: string | null;
   readonly serial: string | null;
+  /** As lsblk calls it: `sata`, `sas`, `nvme`, `usb`; null when the kernel does not say. */
+  readonly transport: string | null;
   /** What is on the disk itself, outside of any partition. */
   readonly signature: Signature | null;
   readonly table: PartitionTable | null;

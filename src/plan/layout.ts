@@ -50,7 +50,7 @@ const GPT_ENTRIES_BYTES = 16_384;
  * fixed sizes leave, rounded down; `100%` takes all that is left, wherever it stands. GUIDs depend only on
  * `seed` and the result, so a second run knows its own work.
  *
- * @param seed what tells one server's layout from another's: its serial.
+ * @param seed what tells one disk's layout from any other's: the serials of server and disk.
  * @param least bytes that a partition of a relative size must at least have, beyond what its format asks for.
  * @throws {ProvError} DISK_MISMATCH when the disk is too small.
  */

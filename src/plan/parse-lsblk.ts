@@ -3,7 +3,7 @@ import { arrayAt, at, isObject, type JsonObject, stringAt } from "../base/json.t
 import type { Disk } from "./facts.ts";
 
 /** The columns that {@link parseLsblk} reads, for `lsblk --json --bytes --output`. */
-export const LSBLK_COLUMNS = "PATH,TYPE,SIZE,LOG-SEC,RO,MODEL,SERIAL,MOUNTPOINTS";
+export const LSBLK_COLUMNS = "PATH,TYPE,SIZE,LOG-SEC,RO,MODEL,SERIAL,TRAN,MOUNTPOINTS";
 
 /** A disk as far as lsblk knows it; tables, signatures and symlinks come from elsewhere. */
 export type ListedDisk = Omit<Disk, "symlinks" | "signature" | "table">;
@@ -38,6 +38,7 @@ function diskFrom(device: JsonObject): ListedDisk {
     readOnly: flagAt(device, "ro"),
     model: trimmed(stringAt(device, "model")),
     serial: trimmed(stringAt(device, "serial")),
+    transport: trimmed(stringAt(device, "tran")),
     mountpoints: [device, ...below].flatMap(mountpointsOf),
     holders: [
       ...new Set(

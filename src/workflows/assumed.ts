@@ -24,6 +24,7 @@ export function assumedMachine(targetDisk: string, serial: string): MachineFacts
         readOnly: false,
         model: null,
         serial: null,
+        transport: null,
         signature: null,
         table: null,
         mountpoints: [],

@@ -35,13 +35,24 @@ export function findTargetDisk(machine: MachineFacts, path: string): Disk {
   );
 }
 
-/** @throws {ProvError} DISK_MISMATCH when anything speaks against writing to the disk. */
-export function requireWritable(disk: Disk, job: JobContext): void {
+/**
+ * @param named the disk's name in the recipe.
+ * @throws {ProvError} DISK_MISMATCH when anything speaks against writing to the disk.
+ */
+export function requireWritable(disk: Disk, job: JobContext, named: string): void {
   if (!WHOLE_DISK.test(disk.type)) {
     throw mismatch(disk.path, `it is a ${disk.type}, not a whole disk`);
   }
   if (job.bootMedium !== null && isOnDisk(job.bootMedium, disk)) {
     throw mismatch(disk.path, "this machine was started from it");
+  }
+  if (disk.transport === "usb" && !named.startsWith("/dev/disk/")) {
+    // A stick that was left in the server, or a BMC's own medium, may come up first and be /dev/sda.
+    throw mismatch(
+      disk.path,
+      "it is a USB device",
+      "If it is the one that you mean, name it by /dev/disk/by-id or /dev/disk/by-path in target_disk.",
+    );
   }
   if (disk.readOnly) throw mismatch(disk.path, "it is read-only");
   if (disk.mountpoints.length > 0) {

@@ -19,6 +19,7 @@ export function disk(path: string, other: Partial<Disk> = {}): Disk {
     readOnly: false,
     model: "Some SSD",
     serial: null,
+    transport: null,
     signature: null,
     table: null,
     mountpoints: [],

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Argv } from "../../src/plan/action.ts";
 import type { Disk, PartitionTable } from "../../src/plan/facts.ts";
-import { computeLayout } from "../../src/plan/layout.ts";
 import { matchesLayout } from "../../src/plan/match-layout.ts";
 import { parseBlkid } from "../../src/plan/parse-blkid.ts";
 import { parseSfdisk } from "../../src/plan/parse-sfdisk.ts";
@@ -13,6 +12,7 @@ import { partitionTypeGuid } from "../../src/recipe/partition-type.ts";
 import type { Recipe } from "../../src/recipe/recipe.ts";
 import { mkfsArgv } from "../../src/workflows/install-linux/mkfs.ts";
 import { partition } from "../../src/workflows/install-linux/partition.ts";
+import { linuxTarget } from "../../src/workflows/install-linux/target.ts";
 import { DIGEST, disk, machine, SERIAL } from "../helpers/machines.ts";
 import { recipeOf } from "../helpers/recipes.ts";
 
@@ -54,19 +54,20 @@ const RECIPE = recipeOf({
 const SIZE = 1024 * MIB;
 const DISK = disk("/dev/vda", { sizeBytes: SIZE });
 
+const JOB = {
+  serverSerial: SERIAL,
+  bootMedium: null,
+  artifact: { name: "debian:13", digest: DIGEST },
+  files: "/run/provision",
+};
+
 function layoutOf(recipe: Recipe, blank: Disk) {
-  return computeLayout(recipe.partitionLayout ?? [], blank, SERIAL);
+  return linuxTarget({ recipe, machine: machine([blank]), job: JOB }).layout;
 }
 
 function sgdiskArgv(): Argv {
-  const job = {
-    serverSerial: SERIAL,
-    bootMedium: null,
-    artifact: { name: "debian:13", digest: DIGEST },
-    files: "/run/provision",
-  };
   const plan = partition.plan(
-    { recipe: RECIPE, machine: machine([DISK]), job },
+    { recipe: RECIPE, machine: machine([DISK]), job: JOB },
     { paths: [], texts: {}, sha256: {} },
   );
   const found = plan.actions.flatMap((a) =>

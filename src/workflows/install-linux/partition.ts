@@ -59,7 +59,7 @@ export function leaveRoot(step: string, target: LinuxTarget): Plan {
  */
 function planPartition(input: StepInput, found: Found): Plan {
   const target = linuxTarget(input);
-  requireWritable(target.disk, input.job);
+  requireWritable(target.disk, input.job, input.recipe.targetDisk ?? target.disk.path);
   const isOurs = matchesLayout(target.disk, target.layout);
   if (isOurs && isStamped(found, IMAGE_STAMP, target, input.job))
     return { step: NAME, actions: [] };
@@ -88,7 +88,8 @@ function requireMayWipe(disk: Disk, wipe: Wipe): void {
 }
 
 function tableActions({ disk, layout }: LinuxTarget): Action[] {
-  const old = (disk.table?.partitions ?? []).map((p) => p.path);
+  // A partition that the kernel did not accept (beyond the end of the disk) has no device, and no signature.
+  const old = (disk.table?.partitions ?? []).flatMap((p) => (p.signature === null ? [] : [p.path]));
   return [
     settle(),
     // BLKRRPT fails while anyone, in any mount namespace, has a partition open: the last moment to stop.

@@ -42,7 +42,9 @@ export function linuxTarget({ recipe, machine, job }: StepInput): LinuxTarget {
   const { targetDisk, partitionLayout } = recipe;
   if (targetDisk === null || partitionLayout === null) throw notLinux();
   const disk = findTargetDisk(machine, targetDisk);
-  const layout = computeLayout(partitionLayout, disk, job.serverSerial, leastOf(recipe));
+  // Two disks of one server must not share UUIDs: the boot loader would take the first it finds.
+  const seed = JSON.stringify([job.serverSerial, disk.serial ?? targetDisk]);
+  const layout = computeLayout(partitionLayout, disk, seed, leastOf(recipe));
   const roles = linuxRoles(partitionLayout);
   const esp = layout.partitions[roles.esp ?? -1];
   const root = layout.partitions[roles.root ?? -1];

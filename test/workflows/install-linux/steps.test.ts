@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Disk, MachineFacts } from "../../../src/plan/facts.ts";
 import { sha256Hex } from "../../../src/plan/hash.ts";
 import { type Found, NOTHING_FOUND } from "../../../src/plan/look.ts";
+import { UNREADABLE } from "../../../src/plan/parse-blkid.ts";
 import { renderPlan } from "../../../src/plan/render.ts";
 import { ASSUMED_DEBIAN } from "../../../src/workflows/assumed.ts";
 import { bootloaderLinux } from "../../../src/workflows/install-linux/bootloader.ts";
@@ -131,6 +132,21 @@ describe("planPartition()", () => {
       message: "Cannot use /dev/sda: this machine was started from it",
     },
     {
+      why: "it is a USB stick under a name that any disk may get",
+      with: { disk: disk("/dev/sda", { transport: "usb" }) },
+      code: "DISK_MISMATCH",
+      message: "Cannot use /dev/sda: it is a USB device",
+    },
+    {
+      why: "wipe is if-empty and nobody can tell what is on it",
+      with: {
+        disk: disk("/dev/sda", { signature: UNREADABLE }),
+        recipe: { wipe: "if-empty" },
+      },
+      code: "DISK_MISMATCH",
+      message: 'Cannot use /dev/sda: wipe is "if-empty" and it has unreadable data on /dev/sda',
+    },
+    {
       why: "it is read-only",
       with: { disk: disk("/dev/sda", { readOnly: true }) },
       code: "DISK_MISMATCH",
@@ -221,6 +237,40 @@ describe("planPartition()", () => {
       const careful = { ...each, recipe: { ...each.recipe, wipe: "if-empty" as const } };
       expect(() => partition.plan(careful, found)).toThrow("Cannot use /dev/sda");
     }
+  });
+
+  test("takes a USB disk that the recipe names by its id (R36)", () => {
+    const id = "/dev/disk/by-id/usb-Some_SSD";
+    const stick = disk("/dev/sda", { transport: "usb", symlinks: [id] });
+    const plan = partition.plan(input({ disk: stick, recipe: { target_disk: id } }), NOTHING_FOUND);
+    expect(plan.actions).toHaveLength(12);
+  });
+
+  test("gives two disks of one server nothing in common (R36)", () => {
+    const uuids = (other: Partial<Disk>, path = "/dev/sda") => {
+      const { layout } = linuxTarget(
+        input({ disk: disk(path, other), recipe: { target_disk: path } }),
+      );
+      const fromPartitions = layout.partitions.flatMap((p) => [p.guid, p.filesystemUuid]);
+      return [layout.diskGuid, ...fromPartitions];
+    };
+    const all = [
+      ...uuids({ serial: "A" }),
+      ...uuids({ serial: "B" }),
+      ...uuids({}),
+      ...uuids({}, "/dev/sdb"),
+    ];
+    expect(new Set(all).size).toBe(all.length);
+    expect(uuids({ serial: "A" }, "/dev/sdb")).toEqual(uuids({ serial: "A" }));
+  });
+
+  test("leaves partitions alone that the kernel did not accept", () => {
+    const [known] = FOREIGN.table?.partitions ?? [];
+    if (known === undefined) throw new Error("the fixture has no partition");
+    const beyond = { ...known, number: 2, path: "/dev/sda2", signature: null };
+    const table = { label: "gpt" as const, guid: null, partitions: [known, beyond] };
+    const plan = partition.plan(input({ disk: disk("/dev/sda", { table }) }), NOTHING_FOUND);
+    expect(renderPlan(plan)).toContain("wipefs --all --force /dev/sda1 /dev/sda\n");
   });
 
   test("starts over after an attempt that left no image, whatever wipe says", () => {
