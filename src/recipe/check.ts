@@ -3,7 +3,7 @@ import type { Finding } from "../base/findings.ts";
 import { formatBytes } from "../base/units.ts";
 import { checkPartition } from "./check-partition.ts";
 import { configDriveCapacity, MOST_BYTES } from "./limits.ts";
-import { isConfigDrive, isEsp, linuxRoles } from "./linux-roles.ts";
+import { DEFAULT_ESP_MOUNTPOINT, isConfigDrive, isEsp, linuxRoles } from "./linux-roles.ts";
 import { PARTITION_TYPE } from "./partition-type.ts";
 import type { PartitionSpec, Recipe } from "./recipe.ts";
 import { parseSize } from "./size.ts";
@@ -99,7 +99,22 @@ function checkLinux(layout: readonly PartitionSpec[], recipe: Recipe): Finding[]
       findings.push({ path: `${LAYOUT}/${i}/type_guid`, code: "esp_twice", message });
     }
   }
-  return [...findings, ...checkConfigDrive(layout, recipe.userData)];
+  return [
+    ...findings,
+    ...checkEspPlace(layout, roles.esp),
+    ...checkConfigDrive(layout, recipe.userData),
+  ];
+}
+
+/** Nothing else can be where the EFI system partition is mounted, or below, which is a FAT file system. */
+function checkEspPlace(layout: readonly PartitionSpec[], esp: number | undefined): Finding[] {
+  if (esp === undefined) return [];
+  const place = layout[esp]?.mountpoint ?? DEFAULT_ESP_MOUNTPOINT;
+  return layout.flatMap(({ mountpoint }, i) => {
+    if (i === esp || mountpoint === null || !`${mountpoint}/`.startsWith(`${place}/`)) return [];
+    const message = `${place} is where the EFI system partition is mounted`;
+    return [{ path: `${LAYOUT}/${i}/mountpoint`, code: "mountpoint_of_esp", message }];
+  });
 }
 
 function checkConfigDrive(layout: readonly PartitionSpec[], userData: string | null): Finding[] {

@@ -8,6 +8,9 @@ const LINUX_FORMATS: readonly Format[] = ["ext4", "xfs", "btrfs"];
 /** The label by which cloud-init's NoCloud data source knows its partition, in either case. */
 const CONFIG_DRIVE_LABEL = "cidata";
 
+/** Where the EFI system partition is mounted when the recipe does not say. */
+export const DEFAULT_ESP_MOUNTPOINT = "/boot/efi";
+
 export const isEsp = (p: PartitionSpec): boolean => p.typeGuid === PARTITION_TYPE.esp;
 
 export const isConfigDrive = (p: PartitionSpec): boolean =>

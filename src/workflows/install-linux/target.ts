@@ -15,7 +15,7 @@ import {
 } from "../../plan/layout.ts";
 import { leastBytes } from "../../recipe/check-partition.ts";
 import { configDriveBytes } from "../../recipe/limits.ts";
-import { isConfigDrive, linuxRoles } from "../../recipe/linux-roles.ts";
+import { DEFAULT_ESP_MOUNTPOINT, isConfigDrive, linuxRoles } from "../../recipe/linux-roles.ts";
 import type { PartitionSpec, Recipe } from "../../recipe/recipe.ts";
 import { utf8Length } from "../../recipe/utf8.ts";
 import { findTargetDisk, requireServer } from "../target-disk.ts";
@@ -73,7 +73,7 @@ export const deviceOf = ({ disk }: LinuxTarget, p: LayoutPartition): string =>
 /** Where the installed system mounts the partition; null: nowhere. */
 export function mountpointOf(target: LinuxTarget, p: LayoutPartition): string | null {
   if (p === target.root) return "/";
-  if (p === target.esp) return p.spec.mountpoint ?? "/boot/efi";
+  if (p === target.esp) return p.spec.mountpoint ?? DEFAULT_ESP_MOUNTPOINT;
   return p.spec.mountpoint;
 }
 
