@@ -14,7 +14,7 @@ import { probeMachine } from "../exec/probe.ts";
 import type { CommandRunner } from "../exec/runner.ts";
 import { type Envelope, parseEnvelope } from "../jobs/envelope.ts";
 import type { Plan } from "../plan/action.ts";
-import { type Found, NOTHING_FOUND } from "../plan/look.ts";
+import { type Found, NOTHING_FOUND, UNREADABLE_TREE } from "../plan/look.ts";
 import { renderPlan } from "../plan/render.ts";
 import { parseRecipe } from "../recipe/parse.ts";
 import type { Recipe } from "../recipe/recipe.ts";
@@ -123,9 +123,17 @@ async function see(
   let found: Found;
   try {
     await execute(reach, quiet, signal);
-    found = await (deps.lookAt ?? lookAt)(step.look(input));
   } catch (error) {
     // What went wrong counts, not that there may have been nothing to unmount.
+    await leave().catch(() => {});
+    signal.throwIfAborted();
+    if (step.plansUnseen !== true) throw error;
+    deps.log.warn({ error: describeError(error) }, "cannot look at what is there");
+    return UNREADABLE_TREE;
+  }
+  try {
+    found = await (deps.lookAt ?? lookAt)(step.look(input));
+  } catch (error) {
     await leave().catch(() => {});
     throw error;
   }

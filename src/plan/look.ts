@@ -24,6 +24,11 @@ export interface Found {
   readonly texts: Readonly<Record<string, string>>;
   /** Lower-case hex by path; files that do not exist are absent. */
   readonly sha256: Readonly<Record<string, string>>;
+  /** There is something, but it could not be mounted to be looked at. */
+  readonly isUnreadable?: true;
 }
+
+/** Of a tree that could not be mounted. */
+export const UNREADABLE_TREE: Found = { paths: [], texts: {}, sha256: {}, isUnreadable: true };
 
 export const NOTHING_FOUND: Found = { paths: [], texts: {}, sha256: {} };

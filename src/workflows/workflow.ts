@@ -54,6 +54,8 @@ export interface Step {
   readonly reach: (input: StepInput) => Plan;
   readonly look: (input: StepInput) => Look;
   readonly leave: (input: StepInput) => Plan;
+  /** Whether the planner copes with UNREADABLE_TREE: a file system that cannot be mounted is no obstacle to it. */
+  readonly plansUnseen?: true;
   /** @throws {ProvError} DISK_MISMATCH, SERVER_MISMATCH, PLAN_IMPOSSIBLE, ARTIFACT_INVALID: before anything was changed. */
   readonly plan: (input: StepInput, found: Found) => Plan;
 }

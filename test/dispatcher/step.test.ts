@@ -94,6 +94,17 @@ describe("runStep()", () => {
     expect(install.machine.mounted).toEqual([]);
   });
 
+  test("makes a root anew that cannot be mounted any more, when the recipe allows for it (R38)", async () => {
+    await using install = await openInstall();
+    await install.boot();
+    await install.step("partition");
+    install.machine.failing = "mount --types=ext4 --options=ro";
+    install.machine.runner.calls.length = 0;
+    expect(await install.step("partition")).toBeUndefined();
+    expect(install.machine.runner.calls.filter((c) => c.startsWith("sgdisk"))).toHaveLength(1);
+    expect(install.machine.mounted).toEqual([]);
+  });
+
   test("knows the steps of the recipe's workflow only", async () => {
     await using install = await openInstall();
     await install.boot();

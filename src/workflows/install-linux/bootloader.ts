@@ -85,7 +85,7 @@ function planBootloader(input: StepInput, found: Found): Plan {
       writeStamp(target, job),
       unmount(ROOT),
       // After the disk is complete: an entry that leads nowhere is worse than none.
-      ...(boot === null ? [] : bootEntryActions(boot, target, loader)),
+      ...(boot === null ? [] : bootEntryActions(boot, machine.disks, target, loader)),
     ],
   };
 }

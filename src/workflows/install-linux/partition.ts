@@ -35,6 +35,8 @@ export const partition: Step = {
   reach: (input) => reachRoot(NAME, linuxTarget(input)),
   look: () => LOOK_FOR_STAMP,
   leave: (input) => leaveRoot(NAME, linuxTarget(input)),
+  // A file system that an attempt left broken is about to be made anew.
+  plansUnseen: true,
   plan: planPartition,
 };
 
@@ -64,7 +66,7 @@ function planPartition(input: StepInput, found: Found): Plan {
   if (isOurs && isStamped(found, IMAGE_STAMP, target, input.job))
     return { step: NAME, actions: [] };
   // Our own layout without an image is what a failed attempt left behind: there is nothing to lose in it.
-  const isUnfinished = isOurs && stampedArtifact(found) === undefined;
+  const isUnfinished = isOurs && !found.isUnreadable && stampedArtifact(found) === undefined;
   if (!isUnfinished) requireMayWipe(target.disk, input.recipe.wipe);
   return { step: NAME, actions: [...tableActions(target), ...filesystemActions(target)] };
 }

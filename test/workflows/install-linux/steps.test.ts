@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Disk, MachineFacts } from "../../../src/plan/facts.ts";
 import { sha256Hex } from "../../../src/plan/hash.ts";
-import { type Found, NOTHING_FOUND } from "../../../src/plan/look.ts";
+import { type Found, NOTHING_FOUND, UNREADABLE_TREE } from "../../../src/plan/look.ts";
 import { UNREADABLE } from "../../../src/plan/parse-blkid.ts";
 import { renderPlan } from "../../../src/plan/render.ts";
 import { ASSUMED_DEBIAN } from "../../../src/workflows/assumed.ts";
@@ -278,6 +278,14 @@ describe("planPartition()", () => {
     expect(partition.plan(half, NOTHING_FOUND).actions.length).toBeGreaterThan(0);
   });
 
+  test("does not take a root that cannot be mounted for an unfinished one (R36)", () => {
+    const careful = partitioned({ recipe: { wipe: "if-empty" } });
+    expect(() => partition.plan(careful, UNREADABLE_TREE)).toThrow(
+      expect.objectContaining({ code: "DISK_MISMATCH" }),
+    );
+    expect(partition.plan(partitioned(), UNREADABLE_TREE).actions).not.toEqual([]);
+  });
+
   test("looks into the root only when the layout is there, and read-only (R38)", () => {
     expect(partition.reach(input()).actions).toEqual([]);
     expect(partition.leave(input()).actions).toEqual([]);
@@ -384,6 +392,36 @@ describe("planBootloader()", () => {
   test("replaces its own entry instead of adding one", () => {
     const text = renderPlan(bootloaderLinux.plan(withEntry(partitioned()), ASSUMED_DEBIAN));
     expect(text).toContain("efibootmgr --quiet --bootnum 0003 --delete-bootnum");
+  });
+
+  test("keeps the entry of the same name that starts from another disk", () => {
+    const of = partitioned();
+    const other = "0b0b0b0b-0000-4000-8000-000000000001";
+    const [part] = FOREIGN.table?.partitions ?? [];
+    if (part === undefined) throw new Error("the fixture has no partition");
+    const table = { label: "gpt" as const, guid: null, partitions: [{ ...part, guid: other }] };
+    const entry = (number: string, guid: string) => ({
+      number,
+      label: "debian",
+      active: true,
+      devicePath: `HD(1,GPT,${guid},0x800,0x100000)/File(…)`,
+    });
+    const entries = [entry("0001", other), entry("0002", "dead0000-0000-4000-8000-000000000000")];
+    const text = renderPlan(
+      bootloaderLinux.plan(
+        {
+          ...of,
+          machine: {
+            ...of.machine,
+            disks: [...of.machine.disks, disk("/dev/sdb", { table })],
+            uefi: { secureBoot: true, boot: { order: [], entries } },
+          },
+        },
+        ASSUMED_DEBIAN,
+      ),
+    );
+    expect(text).not.toContain("--bootnum 0001");
+    expect(text).toContain("--bootnum 0002 --delete-bootnum");
   });
 
   test("goes by the removable path alone when entries cannot be read", () => {
