@@ -228,6 +228,22 @@ test.each(STORIES)("R6 R9 R13 the events of a job tell its story: $name", async 
   await expectGolden(`controller/story-${story.name}.txt`, stable);
 });
 
+test("R6 an artifact that was deleted before its job began fails it, and the server is not touched", async () => {
+  await using site = await Site.open();
+  const id = await site.createJob();
+  const resolve = () => Promise.resolve(undefined);
+  site.startAnother((deps) => ({ ...deps, registry: { ...deps.registry, resolve } }));
+  await site.controller.start();
+  await site.complete(id);
+  expect(await site.store.jobs.get(id)).toMatchObject({
+    outcome: "failed",
+    failedStep: "artifact.resolve",
+  });
+  expect(await site.story(id)).toContain("Cannot find the artifact os-images/debian:13");
+  expect(await site.story(id)).toContain("the server was not touched");
+  expect(site.server.calls).toEqual([]);
+});
+
 test("R9 a site can set its own deadlines", async () => {
   await using site = await Site.open({
     deadlines: { mediaReadMs: minutes(30), checkInMs: minutes(40), bmcMs: minutes(1) },

@@ -1,148 +1,199 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-/**
- * @module
- * Everything but the machine is real here: listener, store, registry, task ISO, Redfish client, and a BMC that
- * speaks HTTPS with sessions, tasks and ETags.
- */
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { realSleep, type Sleep, silentLog } from "../../src/base/deps.ts";
-import { stringAt } from "../../src/base/json.ts";
-import { millis, minutes } from "../../src/base/units.ts";
-import { startController } from "../../src/controller/serve.ts";
-import { parseEnvelope } from "../../src/jobs/envelope.ts";
-import { startSimulatedServer } from "../../src/lab/lab.ts";
+import { realSleep, silentLog } from "../../src/base/deps.ts";
+import { describeError } from "../../src/base/errors.ts";
+import { millis } from "../../src/base/units.ts";
+import type { Faults } from "../../src/lab/bmc/faults.ts";
 import type { SimulatedAgent } from "../../src/lab/machine/simulated-machine.ts";
-import { findExtent } from "../../src/media/iso-reader.ts";
-import { buildIso } from "../../src/media/iso9660.ts";
-import { openBmc } from "../../src/redfish/bmc.ts";
-import { createRegistry } from "../../src/registry/registry.ts";
-import { openStore } from "../../src/store/sqlite/open.ts";
-import { KEY, temporaryDirectory } from "../store/fresh-store.ts";
-import { RECIPE } from "./site.ts";
+import { openBlob, type PullDeps, resolveArtifact } from "../../src/registry/pull.ts";
+import { WholeAgent } from "./whole-agent.ts";
+import { LAYER, WholeSite } from "./whole-site.ts";
 
-/** BMCs are asked every two seconds; the simulated one needs no time. */
-const hurried: Sleep = (ms, signal) => realSleep(millis(ms / 50), signal);
+const pullDeps: PullDeps = { fetch, sleep: realSleep, now: Date.now, log: silentLog };
 
-const digestOf = (text: string) =>
-  `sha256:${new Bun.CryptoHasher("sha256").update(text).digest("hex")}`;
-
-function envelopeOf(taskIso: Uint8Array) {
-  const extent = findExtent((at, length) => taskIso.subarray(at, at + length), "/task.json");
-  const text = taskIso.subarray(extent.offset, extent.offset + extent.size);
-  return parseEnvelope(new TextDecoder().decode(text));
+async function pull(agent: WholeAgent, deps: PullDeps): Promise<string> {
+  const { layer } = await resolveArtifact(agent.artifact, deps);
+  return await new Response(openBlob(agent.artifact, layer, deps)).text();
 }
 
-/** Does what the agent would, over HTTP: check in, look at its artifact, report. */
-const agent: SimulatedAgent = async (taskIso) => {
-  const { controller_urls: urls, token, job_id: id, artifact, server_serial } = envelopeOf(taskIso);
-  const post = async (path: string, body: unknown) => {
-    const response = await fetch(`${urls[0]}/api/v1/${path}`, {
-      method: "POST",
-      headers: { "x-webhook-secret": token },
-      body: JSON.stringify(body),
-    });
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  };
-  await post(`jobs/${id}/progress`, { events: [{ type: "checked-in", agent_version: "0.1.0" }] });
-  const pulled = await fetch(
-    `${urls[0]}/v2/${artifact?.repository}/manifests/${artifact?.digest}`,
-    { headers: { authorization: `Bearer ${token}` } },
-  );
-  await post(`status-webhook/${server_serial}`, {
-    ...(pulled.ok
-      ? { status: "success" }
-      : { status: "failed", failed_step: "image-linux.service" }),
-    delivery_id: crypto.randomUUID(),
-    job_id: id,
-  });
+/** Does what the agent would: check in, pull its artifact, report. */
+const install: SimulatedAgent = async (taskIso, { signal }) => {
+  const agent = new WholeAgent(taskIso, signal);
+  await agent.checkIn();
+  const text = await pull(agent, pullDeps);
+  await agent.report(text === LAYER ? undefined : "image-linux.service");
 };
 
 test.each(["two-slot", "one-slot"] as const)(
   "R22 a whole job against a BMC with the personality %s",
   async (personality) => {
-    using directory = temporaryDirectory();
-    const maintenanceIso = join(directory.path, "maintenance.iso");
-    const files = [{ name: "task.img", bytes: new Uint8Array(2 ** 20) }];
-    writeFileSync(maintenanceIso, buildIso({ volumeId: "PROV_MAINT", files, epoch: 0 }));
-    const world = { fetch, now: Date.now, sleep: hurried, log: silentLog };
-    const fromDisk = Promise.withResolvers<void>();
-    const server = await startSimulatedServer(
-      { serial: "SIM-1", personality, bmcPort: 0, agent, onDiskBoot: () => fromDisk.resolve() },
-      world,
-    );
-    const store = await openStore({ path: join(directory.path, "prov.db"), key: KEY });
-    const registry = await createRegistry({ root: join(directory.path, "registry"), ...world });
-    const running = await startController(
-      {
-        http: { hostname: "127.0.0.1", port: 0 },
-        https: null,
-        publicUrls: [],
-        storageRoot: directory.path,
-        maintenanceIso,
-        workerConcurrency: 2,
-        leaseTtlMs: minutes(10),
-        deadlines: {},
-        dev: false,
-        mediaSigningSecrets: [],
-        anonymousPull: false,
-      },
-      {
-        ...world,
-        store,
-        registry,
-        openBmc: (address, signal) => openBmc(address, { ...world, signal }),
-        newId: () => crypto.randomUUID(),
-        newSecret: () => crypto.randomUUID() + crypto.randomUUID(),
-        build: { version: "0.1.0", commit: "test", source: null },
-      },
-    );
-    const { name = "", password = "" } = running.initialAdmin ?? {};
-    const call = async (method: string, path: string, body?: unknown) => {
-      const response = await fetch(`${running.urls[0]}${path}`, {
-        method,
-        headers: {
-          authorization: `Basic ${btoa(`${name}:${password}`)}`,
-          "content-type": "application/vnd.oci.image.manifest.v1+json",
-        },
-        ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
-      });
-      const text = await response.text();
-      expect([path, response.status < 300 ? "ok" : text]).toEqual([path, "ok"]);
-      return text;
-    };
-
-    await call("POST", `/v2/os-images/debian/blobs/uploads/?digest=${digestOf("{}")}`, "{}");
-    const empty = {
-      mediaType: "application/vnd.oci.empty.v1+json",
-      digest: digestOf("{}"),
-      size: 2,
-    };
-    const mediaType = "application/vnd.oci.image.manifest.v1+json";
-    const manifest = { schemaVersion: 2, mediaType, config: empty, layers: [empty] };
-    await call("PUT", "/v2/os-images/debian/manifests/13", manifest);
-    await call("PUT", "/api/v1/servers/SIM-1", {
-      bmc: {
-        url: server.bmcUrl,
-        username: server.username,
-        password: server.password,
-        tls: { mode: "pinned", fingerprint: server.fingerprint },
-      },
+    await using site = await WholeSite.open({ personality, agent: install });
+    const id = await site.createJob();
+    await site.complete(id);
+    await site.diskBoot;
+    expect(await site.store.jobs.get(id)).toMatchObject({
+      status: "complete",
+      outcome: "succeeded",
     });
-    const created: unknown = JSON.parse(
-      await call("POST", "/api/v1/jobs", { server_serial: "SIM-1", recipe: RECIPE }),
-    );
-    const id = stringAt(created, "job_id") ?? "";
-    const events = await call("GET", `/api/v1/jobs/${id}/events`);
-    await fromDisk.promise;
-    expect(events).toContain("event: end");
-    expect(await store.jobs.get(id)).toMatchObject({ status: "complete", outcome: "succeeded" });
-    expect(server.machine.power()).toBe("On");
-
-    await running.stop();
-    await registry.close();
-    await store.close();
-    await server.stop();
+    expect(site.server.machine.power()).toBe("On");
+    expect(await site.mediaLeft()).toBe(0);
   },
 );
+
+interface Fault {
+  readonly name: string;
+  readonly faults?: Partial<Faults>;
+  readonly arrange?: (site: WholeSite) => Promise<void>;
+  readonly agent?: SimulatedAgent;
+  readonly failedStep: string;
+  /** In the job's error. */
+  readonly says: string;
+  readonly untouched?: true;
+}
+
+const FAULTS: readonly Fault[] = [
+  {
+    name: "the BMC cannot be reached",
+    arrange: (site) => site.server.stop(),
+    failedStep: "redfish.discover",
+    says: "no answer",
+    untouched: true,
+  },
+  {
+    name: "the BMC's password is wrong",
+    faults: { wrongPassword: true },
+    failedStep: "redfish.discover",
+    says: 'it refuses user "lab"',
+    untouched: true,
+  },
+  {
+    name: "the BMC has no virtual media",
+    faults: { noVirtualMedia: true },
+    failedStep: "redfish.discover",
+    says: "Cannot use virtual media",
+    untouched: true,
+  },
+  {
+    name: "the BMC takes no media",
+    faults: { insertFails: 1000 },
+    failedStep: "redfish.insert",
+    says: "Cannot insert an image",
+  },
+  {
+    name: "the media are never read",
+    faults: { neverReadsMedia: true },
+    failedStep: "boot.media-never-read",
+    says: "Nobody has read the boot medium",
+  },
+  {
+    name: "the server starts from its disk all the same",
+    faults: { overrideIgnored: true },
+    failedStep: "boot.media-never-read",
+    says: "did not start from the virtual CD",
+  },
+  {
+    name: "the agent never checks in",
+    agent: () => Promise.resolve(),
+    failedStep: "boot.no-check-in",
+    says: "no agent checked in",
+  },
+  {
+    name: "the agent starts no step",
+    agent: (taskIso, { signal }) => new WholeAgent(taskIso, signal).checkIn(),
+    failedStep: "boot.no-step",
+    says: "has not started a step",
+  },
+  {
+    name: "the agent never reports",
+    agent: (taskIso, { signal }) =>
+      new WholeAgent(taskIso, signal).progress({ type: "step-started", step: "partition.service" }),
+    failedStep: "webhook.wait",
+    says: "the last that was heard is partition.service",
+  },
+  {
+    name: "the registry goes away in the middle of a pull",
+    agent: async (taskIso, { signal }) => {
+      const agent = new WholeAgent(taskIso, signal);
+      await agent.checkIn();
+      let requests = 0;
+      const deps: PullDeps = {
+        ...pullDeps,
+        patience: millis(100),
+        sleep: (_ms, stop) => realSleep(millis(1), stop),
+        fetch: async (url, init) => {
+          if (++requests > 2) throw new Error("Unable to connect");
+          const response = await fetch(url, init);
+          return requests === 1 ? response : cutAfter(5, response);
+        },
+      };
+      const error = await pull(agent, deps).catch((e: unknown) => e);
+      await agent.report("image-linux.service", describeError(error));
+    },
+    failedStep: "image-linux.service",
+    says: "nothing came for",
+  },
+];
+
+function cutAfter(bytes: number, response: Response): Response {
+  const cut = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      controller.enqueue((await response.bytes()).subarray(0, bytes));
+      controller.error(new Error("The connection was closed"));
+    },
+  });
+  return new Response(cut, response);
+}
+
+test.each(FAULTS)("R6 R41 $name: the job says so, and is cleaned up", async (fault) => {
+  await using site = await WholeSite.open({
+    personality: "two-slot",
+    agent: fault.agent ?? install,
+    deadlines: {
+      mediaReadMs: millis(200),
+      checkInMs: millis(400),
+      firstStepMs: millis(200),
+      installMs: millis(500),
+    },
+  });
+  Object.assign(site.server.faults, fault.faults);
+  await fault.arrange?.(site);
+  const id = await site.createJob();
+  const events = await site.complete(id);
+  const job = await site.store.jobs.get(id);
+  expect(job).toMatchObject({
+    status: "complete",
+    outcome: "failed",
+    failedStep: fault.failedStep,
+  });
+  expect(job?.error).toContain(fault.says);
+  expect(events).toContain(fault.untouched ? "the server was not touched" : "The server stays off");
+  expect(site.server.machine.power()).toBe("Off");
+  if (!fault.untouched) expect(await site.mediaLeft()).toBe(0);
+  const media = await site.store.media.forJob(id);
+  expect(media.every(({ revokedAt }) => revokedAt !== null)).toBe(true);
+});
+
+test("R47 a report waits until the controller is back, and then counts", async () => {
+  const installing = Promise.withResolvers<void>();
+  const isDown = Promise.withResolvers<void>();
+  await using site = await WholeSite.open({
+    personality: "two-slot",
+    agent: async (taskIso, { signal }) => {
+      const agent = new WholeAgent(taskIso, signal);
+      await agent.checkIn();
+      installing.resolve();
+      await isDown.promise;
+      await agent.report();
+    },
+  });
+  const id = await site.createJob();
+  await installing.promise;
+  await site.stopController();
+  isDown.resolve();
+  await realSleep(millis(100));
+  expect(await site.store.jobs.get(id)).toMatchObject({ status: "provisioning" });
+  await site.start();
+  await site.complete(id);
+  expect(await site.store.jobs.get(id)).toMatchObject({ outcome: "succeeded", failedStep: null });
+  expect(await site.mediaLeft()).toBe(0);
+});
