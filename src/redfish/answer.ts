@@ -83,14 +83,17 @@ export function messagesOf(body: unknown): readonly RedfishMessage[] {
 /**
  * `HTTP 400: The parameter TransferProtocolType is missing.`, or the start of a body that is no Redfish error.
  *
- * @param hide a text to leave out.
+ * @param hide texts to leave out.
  */
-export function describeAnswer(answer: Answer, hide = ""): string {
+export function describeAnswer(answer: Answer, hide: readonly string[] = []): string {
   const messages = messagesOf(answer.body)
     .map((m) => m.text || m.id)
     .filter((text) => text !== "");
   const said = messages.length > 0 ? [...new Set(messages)].join(" ") : answer.text;
-  const shown = (hide === "" ? said : said.replaceAll(hide, "…")).replace(/\s+/g, " ").trim();
+  const open = hide
+    .filter((text) => text !== "")
+    .reduce((text, secret) => text.replaceAll(secret, "…"), said);
+  const shown = open.replace(/\s+/g, " ").trim();
   const excerpt = shown.length > EXCERPT_CHARS ? `${shown.slice(0, EXCERPT_CHARS)}…` : shown;
   return excerpt === "" ? `HTTP ${answer.status}` : `HTTP ${answer.status}: ${excerpt}`;
 }

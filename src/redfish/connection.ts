@@ -168,12 +168,12 @@ export const isLost = (error: unknown): error is ProvError =>
 /**
  * What to throw for an answer that is no success.
  *
- * @param about `hide` is a text the BMC may quote and nobody may read.
+ * @param about `hide` are texts the BMC may quote and nobody may read.
  */
 export function refusal(
   trying: string,
   answer: Answer,
-  about: { readonly hint?: string; readonly hide?: string } = {},
+  about: { readonly hint?: string; readonly hide?: readonly string[] } = {},
 ): ProvError {
   return new ProvError(trying, {
     code: answer.status >= 500 ? "BMC_UNREACHABLE" : "BMC_REFUSED",

@@ -11,7 +11,7 @@ import {
   type MediaContext,
   readMedium,
   SLOT_POLL,
-  secretOf,
+  secretsOf,
 } from "./medium.ts";
 import { chooseSlots, type SlotTrees } from "./slots.ts";
 import { pollUntil } from "./wait.ts";
@@ -94,7 +94,7 @@ async function tryEject(
     let answer = await send(first);
     if (answer.status === 400 || answer.status === 415) answer = await send(second);
     if (isOk(answer)) return undefined;
-    return refusal(`Cannot eject from ${slot.path}`, answer, { hide: secretOf(image) });
+    return refusal(`Cannot eject from ${slot.path}`, answer, { hide: secretsOf(image) });
   } catch (error) {
     if (isLost(error)) return error;
     throw error;

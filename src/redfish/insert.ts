@@ -13,7 +13,7 @@ import {
   type MediaContext,
   readMedium,
   SLOT_POLL,
-  secretOf,
+  secretsOf,
   shows,
 } from "./medium.ts";
 import { retryAfter } from "./retry.ts";
@@ -160,7 +160,7 @@ async function expectInserted(
 
 function insertRefused(slot: MediaSlot, url: string, answer: Answer): ProvError {
   return refusal(`Cannot insert an image into ${slot.path}`, answer, {
-    hide: secretOf(url),
+    hide: secretsOf(url),
     hint: "Check that the BMC takes images by this protocol and that its licence covers virtual media.",
   });
 }

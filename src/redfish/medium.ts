@@ -45,5 +45,12 @@ export function shows(medium: Medium, url: string): boolean {
   return medium.image === "" || medium.image.includes(new URL(url).pathname);
 }
 
-/** BMCs quote the image's URL in errors, and its path is a secret of the job. */
-export const secretOf = (image: string): string => URL.parse(image)?.pathname ?? image;
+/**
+ * What nobody may read of an image's URL, which BMCs quote in errors: its path, and alone, for those that write it
+ * in another spelling, the longest part of it, which is the job's token.
+ */
+export function secretsOf(image: string): readonly string[] {
+  const path = URL.parse(image)?.pathname ?? image;
+  const longest = path.split("/").toSorted((a, b) => b.length - a.length)[0] ?? "";
+  return [path, longest];
+}

@@ -82,7 +82,7 @@ export class Session {
       `Cannot log in to the BMC at ${url}: it refuses user "${username}"`,
       {
         code: "BMC_UNAUTHORIZED",
-        ...(answer && { cause: describeAnswer(answer, this.#credentials.password) }),
+        ...(answer && { cause: describeAnswer(answer, [this.#credentials.password]) }),
         hint: "Correct the server's BMC user name and password; check that the account is not locked.",
       },
     );

@@ -70,3 +70,16 @@ test("a refused insert says why and does not quote the media URL", async () => {
   expect(describeError(error)).toContain("HTTP 400: License missing for https://192.0.2.1…");
   expect(describeError(error)).not.toContain("canary");
 });
+
+test("R19 a media token is not shown either where a BMC spells its URL in its own way", async () => {
+  const { fake, bmc } = setUp("Supermicro");
+  const { slots } = await bmc.probe(SERIAL);
+  const [slot] = slots;
+  if (slot === undefined) throw new Error("The fake has a slot");
+  const page = JSON.stringify({ reason: `cannot open ${BOOT_ISO}` }).replaceAll("/", "\\/");
+  fake.fault = ({ method }) =>
+    method === "POST" ? new Response(page, { status: 400 }) : undefined;
+  const error = await bmc.insert(slot, BOOT_ISO).catch((e) => e);
+  expect(describeError(error)).toContain("cannot open https:");
+  expect(describeError(error)).not.toContain("canary");
+});
