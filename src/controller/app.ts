@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { Hono } from "hono";
 import { getPath } from "hono/utils/url";
+import type { KeyedLock } from "../base/keyed-lock.ts";
 import { aboutRoutes } from "./api/about.ts";
 import { artifactRoutes } from "./api/artifacts.ts";
 import type { Api } from "./api/context.ts";
@@ -17,7 +18,6 @@ import { createAuthenticator } from "./auth/authenticator.ts";
 import { createLoginLimit } from "./auth/login-limit.ts";
 import { identify, requireUser } from "./auth/middleware.ts";
 import { registryAccess } from "./auth/registry-access.ts";
-import type { KeyedLock } from "./bmc-lock.ts";
 import { type ControllerConfig, isHttpMediaOnly } from "./config.ts";
 import type { MediaLibrary } from "./media/library.ts";
 import type { TaskIsos } from "./media/task-iso.ts";
@@ -28,6 +28,7 @@ export interface AppParts {
   readonly config: ControllerConfig;
   readonly deps: ControllerDeps;
   readonly metrics: Metrics;
+  /** By BMC URL. */
   readonly bmcLock: KeyedLock;
   readonly taskIsos: TaskIsos;
   readonly library: MediaLibrary;

@@ -4,9 +4,9 @@
  * `prov serve` without its sockets: the HTTP API as a function from Request to Response, and the workers that
  * drive jobs.
  */
+import { createKeyedLock } from "../base/keyed-lock.ts";
 import type { Peer } from "./api/context.ts";
 import { createApp } from "./app.ts";
-import { createBmcLock } from "./bmc-lock.ts";
 import type { ControllerConfig } from "./config.ts";
 import { keepHouse } from "./housekeeping.ts";
 import { createMediaLibrary } from "./media/library.ts";
@@ -42,7 +42,9 @@ export function createController(
 ): Controller {
   const ended = new AbortController();
   const metrics = createMetrics();
-  const bmcLock = createBmcLock();
+  // BMCs lose track of two callers that change things at once. Everything that is asked of one goes through
+  // here, by its URL; over several controllers a job's lease does the same.
+  const bmcLock = createKeyedLock();
   const taskIsos = createTaskIsos(deps.store);
   const library = createMediaLibrary({ config, deps, metrics, taskIsos });
   const shared = { config, deps, metrics, bmcLock };

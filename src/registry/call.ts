@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+
 import type { Clock, Log } from "../base/deps.ts";
+import type { KeyedLock } from "../base/keyed-lock.ts";
 import type { BlobStorage } from "./blob-storage.ts";
 import type { Catalog } from "./catalog.ts";
 import { type Digest, parseDigest } from "./digest.ts";
-import type { KeyedLock } from "./gate.ts";
 import type { LayoutWriter } from "./layout-writer.ts";
 import { OciError } from "./oci-error.ts";
 import type { Uploads } from "./uploads.ts";

@@ -35,24 +35,3 @@ export function createGate(limit: number): Gate {
     },
   };
 }
-
-/** Runs tasks of the same key one after the other. */
-export interface KeyedLock {
-  run<T>(key: string, task: () => Promise<T>): Promise<T>;
-}
-
-export function createKeyedLock(): KeyedLock {
-  const tails = new Map<string, Promise<unknown>>();
-  return {
-    async run(key, task) {
-      const result = (tails.get(key) ?? Promise.resolve()).then(task);
-      const tail = result.catch(() => undefined);
-      tails.set(key, tail);
-      try {
-        return await result;
-      } finally {
-        if (tails.get(key) === tail) tails.delete(key);
-      }
-    },
-  };
-}

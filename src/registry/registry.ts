@@ -6,6 +6,7 @@
  * from, `uploads.ts` how content comes in. Who may do what is decided outside and handed in.
  */
 import { type Clock, type Log, realSleep, type Sleep } from "../base/deps.ts";
+import { createKeyedLock } from "../base/keyed-lock.ts";
 import { type Millis, mib, seconds } from "../base/units.ts";
 import { deleteBlob, getBlob } from "./blob-routes.ts";
 import { openBlobStorage } from "./blob-storage.ts";
@@ -13,7 +14,6 @@ import type { Access, Call, Parts, RegistryAction } from "./call.ts";
 import { openCatalog, type TagRow } from "./catalog.ts";
 import type { Digest } from "./digest.ts";
 import { listReferrers, listRepositories, listTags } from "./discovery-routes.ts";
-import { createKeyedLock } from "./gate.ts";
 import { catalogPath } from "./layout.ts";
 import { createLayoutWriter } from "./layout-writer.ts";
 import { deleteManifest, findManifest, getManifest, putManifest } from "./manifest-routes.ts";

@@ -244,6 +244,27 @@ test("R6 an artifact that was deleted before its job began fails it, and the ser
   expect(site.server.calls).toEqual([]);
 });
 
+test("credentials that the BMC refuses are tried once in a cleanup, because BMCs lock accounts", async () => {
+  await using site = await Site.open();
+  let logins = 0;
+  site.startAnother((deps) => ({
+    ...deps,
+    openBmc(...args) {
+      logins++;
+      return deps.openBmc(...args);
+    },
+  }));
+  await site.controller.start();
+  const id = await site.createJob();
+  await site.until(id, ({ phase }) => phase === "running");
+  const before = logins;
+  const refused = new ProvError("Cannot log in to the BMC", { code: "BMC_UNAUTHORIZED" });
+  site.server.faults.set("probe", refused);
+  await site.complete(id);
+  expect(logins - before).toBe(1);
+  expect(await site.story(id)).toContain("Cleanup could not eject the media: Cannot log in");
+});
+
 test("R9 a site can set its own deadlines", async () => {
   await using site = await Site.open({
     deadlines: { mediaReadMs: minutes(30), checkInMs: minutes(40), bmcMs: minutes(1) },

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { Hono } from "hono";
+import type { KeyedLock } from "../../base/keyed-lock.ts";
 import { type Millis, minutes } from "../../base/units.ts";
 import type { Server } from "../../jobs/job.ts";
 import type { Bmc } from "../../redfish/bmc.ts";
-import type { KeyedLock } from "../bmc-lock.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { DOCUMENT_LIMIT, readObject } from "./body.ts";
 import type { Api, ApiContext } from "./context.ts";

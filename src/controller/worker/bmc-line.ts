@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describeError, ProvError } from "../../base/errors.ts";
+import type { KeyedLock } from "../../base/keyed-lock.ts";
 import type { Server } from "../../jobs/job.ts";
 import type { Bmc } from "../../redfish/bmc.ts";
 import type { Capabilities } from "../../redfish/capabilities.ts";
 import type { Lease } from "../../store/store.ts";
-import type { KeyedLock } from "../bmc-lock.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerDeps } from "../ports.ts";
 
@@ -39,6 +39,8 @@ export interface BmcLineParts {
 export function createBmcLine(parts: BmcLineParts): BmcLine {
   const { server, lease, lock, config, deps } = parts;
   let open: Open | undefined;
+  /** Credentials that were refused are not tried again: BMCs lock accounts. */
+  let refused: ProvError | undefined;
 
   async function requireLease(): Promise<void> {
     if (await deps.store.jobs.heartbeat(lease, deps.now(), config.leaseTtlMs)) return;
@@ -55,6 +57,7 @@ export function createBmcLine(parts: BmcLineParts): BmcLine {
       return { bmc, capabilities, end };
     } catch (error) {
       await closeQuietly(bmc);
+      if (error instanceof ProvError && error.code === "BMC_UNAUTHORIZED") refused = error;
       throw error;
     }
   }
@@ -79,10 +82,10 @@ export function createBmcLine(parts: BmcLineParts): BmcLine {
 
   return {
     hangUp,
-    use: (signal, work) =>
-      lock.run(server.bmc.url, async () => {
-        signal.throwIfAborted();
+    use(signal, work) {
+      const turn = async () => {
         await requireLease();
+        if (refused !== undefined) throw refused;
         const end = open?.end ?? new AbortController();
         const abort = () => end.abort(signal.reason);
         signal.addEventListener("abort", abort, { once: true });
@@ -93,6 +96,8 @@ export function createBmcLine(parts: BmcLineParts): BmcLine {
           signal.removeEventListener("abort", abort);
           if (end.signal.aborted) await hangUp();
         }
-      }),
+      };
+      return lock.run(server.bmc.url, turn, signal);
+    },
   };
 }

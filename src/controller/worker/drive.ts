@@ -4,10 +4,10 @@
  * Drives one claimed job from the phase it is in to its end, or until it is no longer ours.
  */
 import { describeError, hintOf, ProvError } from "../../base/errors.ts";
+import type { KeyedLock } from "../../base/keyed-lock.ts";
 import { type Millis, millis, minutes } from "../../base/units.ts";
 import type { Job } from "../../jobs/job.ts";
 import type { Lease } from "../../store/store.ts";
-import type { KeyedLock } from "../bmc-lock.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ControllerDeps } from "../ports.ts";
