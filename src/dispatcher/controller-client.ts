@@ -21,7 +21,8 @@ const LONGEST_PAUSE = seconds(15);
 
 /**
  * POSTs JSON until a controller accepts it. Connection failures, 5xx and 429 are tried again, with
- * growing pauses, over all URLs of the envelope; any other answer is final.
+ * growing pauses, over all URLs of the envelope. Any other answer is final if all URLs give one: a private
+ * address may belong to somebody else where the server is.
  *
  * @param patience how long to go on after the first failure.
  * @throws {ProvError} `CONTROLLER_UNREACHABLE` when patience ran out, `FORBIDDEN` for a final refusal.
@@ -36,12 +37,8 @@ export async function postToController(
   const giveUpAt = deps.now() + options.patience;
   let pause: number = FIRST_PAUSE;
   for (;;) {
-    const failures: string[] = [];
-    for (const base of envelope.controller_urls) {
-      const failure = await attempt(`${base}${path}`, body, envelope, deps);
-      if (failure === undefined) return;
-      failures.push(`${base}: ${failure}`);
-    }
+    const failures = await attemptAll(path, body, envelope, deps);
+    if (failures === undefined) return;
     if (deps.now() + pause > giveUpAt) {
       throw new ProvError(`Cannot reach the controller at ${path}`, {
         code: "CONTROLLER_UNREACHABLE",
@@ -55,13 +52,36 @@ export async function postToController(
   }
 }
 
-/** @returns why it should be tried again, or undefined when it was accepted. */
+/**
+ * Tries every URL until one accepts.
+ *
+ * @returns undefined when one has, or why it should be tried again.
+ * @throws {ProvError} `FORBIDDEN` when all have refused.
+ */
+async function attemptAll(
+  path: string,
+  body: unknown,
+  envelope: Envelope,
+  deps: ClientDeps,
+): Promise<string[] | undefined> {
+  const failures: (string | ProvError)[] = [];
+  for (const base of envelope.controller_urls) {
+    const failure = await attempt(`${base}${path}`, body, envelope, deps);
+    if (failure === undefined) return undefined;
+    failures.push(failure instanceof ProvError ? failure : `${base}: ${failure}`);
+  }
+  const [first] = failures;
+  if (first instanceof ProvError && failures.every((f) => f instanceof ProvError)) throw first;
+  return failures.map((failure) => (failure instanceof ProvError ? failure.message : failure));
+}
+
+/** @returns undefined when it was accepted, a text when it should be tried again, an error when it was refused. */
 async function attempt(
   url: string,
   body: unknown,
   envelope: Envelope,
   deps: ClientDeps,
-): Promise<string | undefined> {
+): Promise<string | ProvError | undefined> {
   let response: Response;
   try {
     response = await deps.fetch(url, {
@@ -78,7 +98,7 @@ async function attempt(
   const text = await response.text().catch(() => "");
   if (response.ok) return undefined;
   if (response.status >= 500 || response.status === 429) return `HTTP ${response.status}`;
-  throw new ProvError(`Cannot report to ${url}: HTTP ${response.status}`, {
+  return new ProvError(`Cannot report to ${url}: HTTP ${response.status}`, {
     code: "FORBIDDEN",
     cause: text.slice(0, 300),
   });

@@ -10,9 +10,11 @@ import { describeError, ProvError } from "../base/errors.ts";
 import { type Millis, minutes, seconds } from "../base/units.ts";
 import type { CommandRunner } from "../exec/runner.ts";
 import { expectSuccess } from "../exec/runner.ts";
-import { type Envelope, parseEnvelope } from "../jobs/envelope.ts";
+import type { Envelope } from "../jobs/envelope.ts";
 import { type ClientDeps, postToController } from "./controller-client.ts";
+import { readEnvelopeFile } from "./envelope-file.ts";
 import { orFail } from "./exit.ts";
+import { reasonOf, writeFailure } from "./failure.ts";
 import { applyNetwork, writeEnvelope, writeTaskFiles } from "./outputs.ts";
 import type { AgentPaths } from "./paths.ts";
 import { readTask } from "./task.ts";
@@ -35,14 +37,24 @@ export interface DispatchDeps extends ClientDeps {
   readonly runner: CommandRunner;
 }
 
+const UNIT = "provision-dispatcher.service";
 const POLL = seconds(1);
 const MOUNT_TIMEOUT = seconds(60);
 const SYSTEMCTL_TIMEOUT = seconds(60);
 /** Telling the controller that we are here must not outlive the first step by much. */
 const CHECK_IN_PATIENCE = minutes(3);
 
-/** @throws {ProvError} with the exit code that says where it ended. */
+/** @throws {ProvError} with the exit code that says where it ended; the report finds the reason. */
 export async function dispatch(options: DispatchOptions, deps: DispatchDeps): Promise<void> {
+  try {
+    await dispatchTask(options, deps);
+  } catch (error) {
+    await writeFailure(options.paths, UNIT, reasonOf(error), deps.log);
+    throw error;
+  }
+}
+
+async function dispatchTask(options: DispatchOptions, deps: DispatchDeps): Promise<void> {
   const { paths } = options;
   if (options.uid !== 0) {
     throw new ProvError("Cannot mount the task medium: prov dispatch needs root", {
@@ -116,7 +128,7 @@ async function mountAndRead(
   });
   try {
     return await orFail("RECIPE_UNREADABLE", `Cannot read task.json on ${medium.path}`, async () =>
-      parseEnvelope(await readFile(join(paths.taskMount, "task.json"), "utf8")),
+      readEnvelopeFile(join(paths.taskMount, "task.json")),
     );
   } catch (error) {
     await deps.runner.run(["umount", paths.taskMount], { timeout: MOUNT_TIMEOUT });

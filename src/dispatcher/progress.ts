@@ -3,7 +3,7 @@
  * @module
  * Progress on its way to the controller: best effort, in batches, never in the way of the step.
  */
-import { describeError } from "../base/errors.ts";
+import { describeError, ProvError } from "../base/errors.ts";
 import { millis, seconds } from "../base/units.ts";
 import type { Envelope } from "../jobs/envelope.ts";
 import type { ProgressEvent } from "../webhook/report.ts";
@@ -33,6 +33,8 @@ export function startProgress(envelope: Envelope, deps: ClientDeps): Progress {
       await postToController(envelope, path, { events }, { patience: millis(0) }, deps);
     } catch (error) {
       deps.log.debug({ error: describeError(error) }, "progress not delivered");
+      // What a controller has refused it would refuse again, with all that comes after.
+      if (error instanceof ProvError && error.code === "FORBIDDEN") return;
       queue = [...events.filter((event) => event.type !== "bytes"), ...queue].slice(-MAX_QUEUED);
     }
   }

@@ -4,14 +4,17 @@
  * `prov report`: the one status report of a task. systemd calls it for the success of the last unit and for
  * every failed one; the first cause is latched in a file, and only that is sent, until it is received.
  */
-import { link, mkdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import { link, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ProvError } from "../base/errors.ts";
-import { isObject, stringAt } from "../base/json.ts";
+import { isObject } from "../base/json.ts";
 import { type Millis, minutes } from "../base/units.ts";
-import { type Envelope, parseEnvelope } from "../jobs/envelope.ts";
+import type { CommandRunner } from "../exec/runner.ts";
+import type { Envelope } from "../jobs/envelope.ts";
 import type { StatusReport } from "../webhook/report.ts";
 import { type ClientDeps, postToController } from "./controller-client.ts";
+import { readEnvelopeFile } from "./envelope-file.ts";
+import { guessFailure, readFailure } from "./failure.ts";
 import type { AgentPaths } from "./paths.ts";
 
 export type ReportRequest =
@@ -28,6 +31,8 @@ export type ReportRequest =
 
 export interface ReportDeps extends ClientDeps {
   readonly uuid: () => string;
+  /** To ask the journal about a unit that left no reason. */
+  readonly runner?: CommandRunner;
 }
 
 export type ReportOutcome = "delivered" | "not-the-cause" | "already-reported" | "nobody-to-tell";
@@ -59,8 +64,8 @@ export async function report(
 }
 
 async function readEnvelope(paths: AgentPaths): Promise<Envelope | undefined> {
-  const text = await readFile(join(paths.run, "task.json"), "utf8").catch(() => undefined);
-  return text === undefined ? undefined : parseEnvelope(text);
+  const path = join(paths.run, "task.json");
+  return (await Bun.file(path).exists()) ? readEnvelopeFile(path) : undefined;
 }
 
 async function describe(
@@ -78,29 +83,10 @@ async function describe(
     finished_at: new Date(deps.now()).toISOString(),
   };
   if (request.outcome === "success") return { status: "success", ...common };
-  const error = await readFailure(paths, request.unit);
-  return {
-    status: "failed",
-    failed_step: request.unit,
-    ...(error !== undefined && { error }),
-    ...common,
-  };
-}
-
-/** What the step wrote about its own end; see {@link writeFailure}. */
-async function readFailure(paths: AgentPaths, unit: string): Promise<string | undefined> {
-  const text = await readFile(failurePath(paths, unit), "utf8").catch(() => undefined);
-  return text === undefined ? undefined : stringAt(JSON.parse(text), "error");
-}
-
-/** Leaves the reason of a failed unit where {@link report} finds it. */
-export async function writeFailure(paths: AgentPaths, unit: string, error: string): Promise<void> {
-  await mkdir(join(paths.run, "steps"), { recursive: true });
-  await writeFile(failurePath(paths, unit), JSON.stringify({ error }), { mode: 0o600 });
-}
-
-function failurePath(paths: AgentPaths, unit: string): string {
-  return join(paths.run, "steps", `${unit.replaceAll("/", "_")}.json`);
+  const { unit, serviceResult } = request;
+  const error =
+    (await readFailure(paths, unit)) ?? (await guessFailure(unit, serviceResult, deps.runner));
+  return { status: "failed", failed_step: unit, error, ...common };
 }
 
 /**

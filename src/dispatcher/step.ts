@@ -6,13 +6,14 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describeError, hintOf, ProvError } from "../base/errors.ts";
+import { describeError, ProvError } from "../base/errors.ts";
 import { renderFindings } from "../base/findings.ts";
+import { millis, minutes } from "../base/units.ts";
 import { type ActionEvent, type ExecuteDeps, executePlan } from "../exec/execute.ts";
 import { lookAt } from "../exec/look.ts";
 import { probeMachine } from "../exec/probe.ts";
 import type { CommandRunner } from "../exec/runner.ts";
-import { type Envelope, parseEnvelope } from "../jobs/envelope.ts";
+import type { Envelope } from "../jobs/envelope.ts";
 import type { Plan } from "../plan/action.ts";
 import { type Found, NOTHING_FOUND, UNREADABLE_TREE } from "../plan/look.ts";
 import { renderPlan } from "../plan/render.ts";
@@ -21,10 +22,13 @@ import type { Recipe } from "../recipe/recipe.ts";
 import { stepNamed } from "../workflows/all.ts";
 import type { JobContext, Step, StepInput } from "../workflows/workflow.ts";
 import { openArtifact } from "./artifact.ts";
+import { awaitDisk } from "./await-disk.ts";
 import type { ClientDeps } from "./controller-client.ts";
+import { deadline } from "./deadline.ts";
+import { readEnvelopeFile } from "./envelope-file.ts";
+import { reasonOf, writeFailure } from "./failure.ts";
 import type { AgentPaths } from "./paths.ts";
 import { type Progress, startProgress } from "./progress.ts";
-import { writeFailure } from "./report.ts";
 
 export interface StepDeps extends ClientDeps {
   readonly runner: CommandRunner;
@@ -33,12 +37,29 @@ export interface StepDeps extends ClientDeps {
   readonly lookAt?: typeof lookAt;
 }
 
+/** What is left of a step's budget for its last words, before systemd ends it without any. */
+const LAST_WORDS = minutes(1);
+
 /** @throws {ProvError} after leaving the reason where `prov report` finds it. */
 export async function runStep(
   name: string,
   paths: AgentPaths,
   deps: StepDeps,
   signal: AbortSignal,
+): Promise<void> {
+  try {
+    await carryOut(name, paths, deps, signal);
+  } catch (error) {
+    await writeFailure(paths, `${name}.service`, reasonOf(error), deps.log);
+    throw error;
+  }
+}
+
+async function carryOut(
+  name: string,
+  paths: AgentPaths,
+  deps: StepDeps,
+  stopped: AbortSignal,
 ): Promise<void> {
   const { envelope, recipe } = await readJob(paths);
   const step = stepNamed(recipe.taskTarget, name);
@@ -47,20 +68,21 @@ export async function runStep(
       code: "USAGE",
     });
   }
+  using limit = deadline(step.name, millis(step.budgetMs - LAST_WORDS), stopped);
+  const { signal } = limit;
   const progress = startProgress(envelope, deps);
   progress.send({ type: "step-started", step: step.unit });
   try {
     const job = await jobContext(paths, envelope);
+    await awaitDisk(recipe.targetDisk, paths, deps, signal);
     const plan = await planStep(step, { recipe, job, paths }, deps, signal);
     deps.log.info({}, renderPlan(plan));
     const execute = deps.executePlan ?? executePlan;
     await execute(plan, executeDeps(step, envelope, progress, deps), signal);
     progress.send({ type: "step-finished", step: step.unit, actions: plan.actions.length });
   } catch (error) {
-    const hint = hintOf(error);
-    const reason = `${describeError(error)}${hint === undefined ? "" : `. ${hint}`}`;
-    await writeFailure(paths, step.unit, reason);
-    progress.send({ type: "log", step: step.unit, level: "error", message: reason });
+    const message = reasonOf(error);
+    progress.send({ type: "log", step: step.unit, level: "error", message });
     throw error;
   } finally {
     await progress.close();
@@ -68,7 +90,7 @@ export async function runStep(
 }
 
 async function readJob(paths: AgentPaths): Promise<{ envelope: Envelope; recipe: Recipe }> {
-  const envelope = parseEnvelope(await readFile(join(paths.run, "task.json"), "utf8"));
+  const envelope = await readEnvelopeFile(join(paths.run, "task.json"));
   const parsed = parseRecipe(await readFile(join(paths.run, "recipe.json"), "utf8"));
   if (parsed.recipe !== undefined) return { envelope, recipe: parsed.recipe };
   throw new ProvError(`The recipe is invalid: ${renderFindings(parsed.findings)}`, {

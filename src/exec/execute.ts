@@ -41,14 +41,16 @@ export async function executePlan(
     try {
       await execute(action, deps, signal);
     } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof ProvError)) {
-        throw new ProvError(`Cannot ${action.why}`, { code: "COMMAND_FAILED", cause: error });
-      }
-      throw new ProvError(`Cannot ${action.why}`, { code: error.code, cause: error });
+      // A program that was killed because of the signal only says that it was killed.
+      throw failureOf(action, signal.aborted ? signal.reason : error);
     }
     deps.onEvent({ kind: "finished", index, action });
   }
+}
+
+function failureOf(action: Action, cause: unknown): ProvError {
+  const code = cause instanceof ProvError ? cause.code : "COMMAND_FAILED";
+  return new ProvError(`Cannot ${action.why}`, { code, cause });
 }
 
 async function execute(action: Action, deps: ExecuteDeps, signal: AbortSignal): Promise<void> {

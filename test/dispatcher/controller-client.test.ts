@@ -45,7 +45,15 @@ describe("postToController()", () => {
   test.each([400, 401, 403, 404, 410])("takes HTTP %d for the answer", async (code) => {
     const controller = new FakeController(() => status(code));
     await expect(post(controller)).rejects.toMatchObject({ code: "FORBIDDEN" });
-    expect(controller.asked).toHaveLength(1);
+    expect(controller.asked).toHaveLength(2);
+  });
+
+  test("does not take somebody else's answer for the controller's", async () => {
+    const controller = new FakeController(({ url }) =>
+      status(url.includes("10.0.0.1") ? 404 : controller.asked.length < 4 ? 503 : 200),
+    );
+    await post(controller);
+    expect(controller.slept).toEqual([1000]);
   });
 
   test("waits longer and longer, and gives up when its patience is used up", async () => {
@@ -106,6 +114,19 @@ describe("startProgress()", () => {
     progress.send(bytes(9));
     await progress.close();
     expect(controller.events).toEqual([log("a"), bytes(9)]);
+  });
+
+  test("does not send again what was refused, so that the next events get through", async () => {
+    const controller = new FakeController(({ body }) =>
+      status(body.includes("unknown to it") ? 400 : 204),
+    );
+    const { clock, progress } = start(controller);
+    progress.send(log("unknown to it"));
+    await clock.advance(5000);
+    controller.asked.length = 0;
+    progress.send(log("a"));
+    await progress.close();
+    expect(controller.events).toEqual([log("a")]);
   });
 
   test("forgets the oldest when a controller stays away", async () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { cp, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { describeError } from "../../src/base/errors.ts";
 import { seconds } from "../../src/base/units.ts";
 import { type DispatchOptions, dispatch } from "../../src/dispatcher/dispatch.ts";
 import { dispatchExitCode } from "../../src/dispatcher/exit.ts";
@@ -149,6 +150,17 @@ describe("dispatch()", () => {
     expect(hasStarted).toBe(code === 0 || code === 16);
   });
 
+  test.each(["task.json", "recipe.json"])(
+    "says that %s is no JSON without quoting what may be secret (R35)",
+    async (name) => {
+      const media = { sr1: withFile(name, '{"token": CANARY}') };
+      await using ran = await dispatched({ media });
+      expect(ran.exitCode).toBe(13);
+      expect(describeError(ran.error)).toEndWith("it is not JSON");
+      expect(ran.controller.logged.join()).not.toContain("CANARY");
+    },
+  );
+
   test("ends with 20 for a defect of its own (R29)", () => {
     expect(dispatchExitCode(new TypeError("undefined is not a function"))).toBe(20);
   });
@@ -221,7 +233,9 @@ describe("dispatch()", () => {
 
   test("a wrong server leaves its envelope to report with, and no recipe (R36)", async () => {
     await using ran = await dispatched({ serial: "XF-OTHER" });
-    expect(await readdir(ran.paths.run)).toEqual(["task.json"]);
+    expect((await readdir(ran.paths.run)).sort()).toEqual(["steps", "task.json"]);
+    const reason = join(ran.paths.run, "steps/provision-dispatcher.service.json");
+    expect((await Bun.file(reason).json()).error).toContain('this one is "XF-OTHER"');
     expect(String(ran.error)).toContain(
       'This task is for the server "XF-12345ABC", and this one is "XF-OTHER"',
     );

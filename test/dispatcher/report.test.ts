@@ -3,8 +3,10 @@ import { describe, expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { silentLog } from "../../src/base/deps.ts";
+import { writeFailure } from "../../src/dispatcher/failure.ts";
 import type { AgentPaths } from "../../src/dispatcher/paths.ts";
-import { type ReportRequest, report, writeFailure } from "../../src/dispatcher/report.ts";
+import { type ReportRequest, report } from "../../src/dispatcher/report.ts";
+import { FakeRunner } from "../helpers/fake-runner.ts";
 import { agentTree, ENVELOPE } from "./agent-tree.ts";
 
 interface Sent {
@@ -53,7 +55,7 @@ describe("report()", () => {
   test("sends the failed unit and its reason with the job's token", async () => {
     await using tree = await agentTree();
     await writeEnvelopeTo(tree.paths);
-    await writeFailure(tree.paths, "partition.service", "Cannot find the disk /dev/sdq");
+    await writeFailure(tree.paths, "partition.service", "Cannot find the disk /dev/sdq", silentLog);
     const { sent, deps } = fakeController();
     expect(await report(failureOf("partition.service"), tree.paths, deps)).toBe("delivered");
     expect(sent).toEqual([
@@ -72,6 +74,28 @@ describe("report()", () => {
         },
       },
     ]);
+  });
+
+  test.each([
+    { result: "timeout", says: "It took longer than its unit allows, and systemd stopped it" },
+    { result: "oom-kill", says: "The machine ran out of memory, and the kernel ended it" },
+    { result: "signal", says: "It was killed by a signal" },
+    { result: "exit-code", says: "It exited with an error" },
+    { result: "watchdog", says: 'It ended with "watchdog"' },
+  ])("a unit that ended with $result and left no reason gets one (R31)", async (row) => {
+    await using tree = await agentTree();
+    await writeEnvelopeTo(tree.paths);
+    await mkdir(join(tree.paths.run, "steps"));
+    await Bun.write(join(tree.paths.run, "steps/partition.service.json"), '{"err');
+    const { sent, deps } = fakeController();
+    const runner = new FakeRunner(() => ({ stdout: "Error: disk-tools:1: image not known\n" }));
+    await report(failureOf("partition.service", row.result), tree.paths, { ...deps, runner });
+    expect(runner.calls).toEqual([
+      "journalctl --unit=partition.service --no-pager --output=cat --lines=5",
+    ]);
+    expect(sent[0]?.body.error).toBe(
+      `${row.says}. The last lines of its journal: Error: disk-tools:1: image not known`,
+    );
   });
 
   test("names the first cause only: units that never ran are not the cause (R31)", async () => {

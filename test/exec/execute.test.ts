@@ -89,6 +89,17 @@ describe("executePlan()", () => {
     expect(runner.calls).toEqual([]);
   });
 
+  test("says what it was at when it was stopped", async () => {
+    const stop = new AbortController();
+    const runner = new FakeRunner(() => {
+      stop.abort(new Error("Stopped by SIGTERM"));
+      return { exitCode: 137, stderr: "Killed" };
+    });
+    const plan = planOf(run("sgdisk"));
+    const error = await rejection(executePlan(plan, deps({ runner }), stop.signal));
+    expect(describeError(error)).toBe("Cannot run sgdisk: Stopped by SIGTERM");
+  });
+
   test("writes a file whole, with its mode and the directories above it", async () => {
     using dir = scratch();
     const path = join(dir.path, "etc/prov/image.json");
