@@ -124,20 +124,6 @@ describe("runStep()", () => {
     expect(reason.error).toContain("Stopped by SIGTERM");
   });
 
-  test("waits for a disk that its controller is slow to show, and for udev", async () => {
-    await using install = await openInstall();
-    await install.boot();
-    install.controller.slept.length = 0;
-    expect(await install.step("partition")).toBeUndefined();
-    expect(install.controller.elapsed).toBeGreaterThanOrEqual(90_000);
-    await Bun.write(join(install.paths.dev, "sda"), "");
-    const before = install.controller.elapsed;
-    install.machine.runner.calls.length = 0;
-    expect(await install.step("partition")).toBeUndefined();
-    expect(install.controller.elapsed - before).toBeLessThan(30_000);
-    expect(install.machine.runner.calls[0]).toBe("udevadm settle --timeout=60");
-  });
-
   test("keeps the reason also when there is no job to be read (R31, R35)", async () => {
     await using install = await openInstall();
     await install.boot();
