@@ -157,6 +157,26 @@ test("a job whose recipe this prov cannot carry out any more ends, and keeps no 
   expect(await site.store.jobs.get(next)).toMatchObject({ outcome: "succeeded" });
 });
 
+test("R6 a job whose recipe a newer prov cannot read is cleaned up all the same", async () => {
+  await using site = await Site.open();
+  await site.controller.start();
+  const id = await site.createJob();
+  await site.until(id, ({ phase }) => phase === "running");
+  await site.controller.stop();
+  const { jobs } = site.store;
+  const payload = jobs.payload.bind(jobs);
+  jobs.payload = async (of) => {
+    const found = await payload(of);
+    return found && { ...found, recipeText: '{"task_target":"gone.target"}' };
+  };
+  site.startAnother();
+  await site.controller.start();
+  await site.complete(id);
+  expect(await jobs.get(id)).toMatchObject({ outcome: "failed", failedStep: "media.build" });
+  expect(site.server).toMatchObject({ power: "Off", override: false });
+  expect(site.server.media.size).toBe(0);
+});
+
 test("R12 what is old is removed, secrets first", async () => {
   await using site = await Site.open({ workerConcurrency: 0 });
   await site.controller.start();

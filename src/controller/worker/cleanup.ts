@@ -12,6 +12,21 @@ export function runReported({ job, deps }: PhaseContext): Promise<Step> {
   return Promise.resolve(complete(job, [], deps.now()));
 }
 
+export function runCleanup(context: PhaseContext): Promise<Step> {
+  const { job, recipe, deadlines, bmc, signal, deps } = context;
+  const startsDisk = job.outcome === "succeeded" && recipe.powerAfter === "on";
+  const giveUpAt = context.until(deadlines.phase.cleanup);
+  return cleanUp({ job, startsDisk, giveUpAt, bmc, signal, deps });
+}
+
+/** What a cleanup needs to know: less than a phase, so that a job whose recipe cannot be read gets one too. */
+interface Cleaning extends Pick<PhaseContext, "job" | "bmc" | "signal" | "deps"> {
+  /** Whether the server is switched on in the end. */
+  readonly startsDisk: boolean;
+  /** Unix epoch, ms. */
+  readonly giveUpAt: number;
+}
+
 /**
  * Takes the media out and decides about power: on to the installed system, unless the recipe wants it off; a
  * server whose job failed or was canceled stays off, because nobody knows what it would start.
@@ -19,11 +34,10 @@ export function runReported({ job, deps }: PhaseContext): Promise<Step> {
  * That the media's tokens are revoked marks, across a crash, that the server may have been switched on since:
  * from then on it is not switched off again.
  */
-export async function runCleanup(context: PhaseContext): Promise<Step> {
-  const { job, recipe, deps } = context;
+export async function cleanUp(context: Cleaning): Promise<Step> {
+  const { job, startsDisk, deps } = context;
   const events: NewJobEvent[] = [];
   let isRestarted = true;
-  const startsDisk = job.outcome === "succeeded" && recipe.powerAfter === "on";
   const media = await deps.store.media.forJob(job.id);
   if (!media.every((token) => token.revokedAt !== null)) {
     isRestarted = await attempt("switch the server off", powerOff, context, events);
@@ -62,11 +76,10 @@ const LEAST: Millis = minutes(2);
 async function attempt(
   what: string,
   work: (bmc: Bmc) => Promise<unknown>,
-  context: PhaseContext,
+  context: Cleaning,
   events: NewJobEvent[],
 ): Promise<boolean> {
-  const { deps, deadlines, bmc, signal, job } = context;
-  const giveUpAt = context.until(deadlines.phase.cleanup);
+  const { deps, giveUpAt, bmc, signal, job } = context;
   const over = new AbortController();
   const left = millis(Math.max(LEAST, giveUpAt - deps.now()));
   const inTime = AbortSignal.any([signal, cutOff("the BMC", left, over.signal, deps)]);

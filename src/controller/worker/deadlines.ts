@@ -22,7 +22,7 @@ const BMC: Millis = minutes(20);
 const MEDIA_READ: Millis = minutes(8);
 /** The first step starts within seconds of the check-in. */
 const FIRST_STEP: Millis = minutes(10);
-const CLEANUP: Millis = minutes(10);
+export const CLEANUP: Millis = minutes(10);
 
 export function deadlinesFor(budgets: Budgets, set: DeadlineOverrides): Deadlines {
   const bmc = set.bmcMs ?? BMC;

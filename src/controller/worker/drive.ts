@@ -13,8 +13,8 @@ import type { Metrics } from "../metrics.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { readRecipe } from "../recipes.ts";
 import { createBmcLine } from "./bmc-line.ts";
-import { complete } from "./cleanup.ts";
-import { deadlinesFor } from "./deadlines.ts";
+import { cleanUp, complete } from "./cleanup.ts";
+import { CLEANUP, deadlinesFor } from "./deadlines.ts";
 import { cutOff, Interrupt, keepLease, watchState } from "./interrupt.ts";
 import { type JobContext, type PhaseContext, type Step, StepFailure, warn } from "./phase.ts";
 import { PHASES_OF_WORK } from "./phases.ts";
@@ -48,7 +48,7 @@ export async function driveJob(
   try {
     context = await openContext(claimed, parts);
     if (context === undefined) {
-      await abandon(claimed, deps);
+      await abandon(claimed, held, parts);
       return;
     }
     let { job } = claimed;
@@ -93,26 +93,31 @@ async function openContext(
   };
 }
 
-/** Ends a job that nobody can work on: its server or its recipe is gone, or this prov does not know it. */
+/** Ends a job that this prov does not know how to work on, and cleans up after it. */
 async function abandon(
   { job, lease }: { readonly job: Job; readonly lease: Lease },
-  deps: ControllerDeps,
+  signal: AbortSignal,
+  { config, deps, bmcLock: lock }: DriveParts,
 ): Promise<void> {
-  const message = "The job's server or recipe cannot be used by this version of prov";
   let ended = job;
   if (job.status === "provisioning") {
-    const step = failureOf(
-      new StepFailure(message, { failedStep: "media.build" }),
-      job,
-      "",
-      deps.now(),
-    );
-    ended = await deps.store.jobs.advance(lease, step.transition, step.change, deps.now());
+    const message = "The job's server or recipe cannot be used by this version of prov";
+    const failure = new StepFailure(message, { failedStep: "media.build" });
+    const { transition, change } = failureOf(failure, job, "", deps.now());
+    ended = await deps.store.jobs.advance(lease, transition, change, deps.now());
   }
-  const unclean = job.bmcTouched
-    ? [warn("Nothing was cleaned up: look at the server's media")]
-    : [];
-  const { transition, change } = complete(ended, unclean, deps.now());
+  const server = await deps.store.servers.get(job.serverSerial);
+  const { transition, change } =
+    ended.bmcTouched && server !== undefined
+      ? await cleanUp({
+          job: ended,
+          startsDisk: ended.outcome === "succeeded",
+          giveUpAt: deps.now() + (config.deadlines.cleanupMs ?? CLEANUP),
+          bmc: createBmcLine({ server, lease, lock, config, deps }),
+          signal,
+          deps,
+        })
+      : complete(ended, [], deps.now());
   await deps.store.jobs.advance(lease, transition, change, deps.now());
 }
 
