@@ -5,6 +5,8 @@ import type { EventLevel, NewJobEvent } from "../../jobs/job.ts";
 
 const WINDOW: Millis = minutes(1);
 const LINES_PER_WINDOW = 60;
+/** Half of what the API shows of a job: its end is the part that matters most. */
+const LINES_PER_JOB = 5000;
 const JOBS_MAX = 1000;
 
 export interface LineLimit {
@@ -15,23 +17,30 @@ export interface LineLimit {
   ): readonly NewJobEvent[];
 }
 
-/** Keeps a chatty tool from filling a job's history: 60 log lines a minute, and one that says so. */
+/** Keeps a chatty tool from filling a job's history: 60 log lines a minute, 5000 in all, and one that says so. */
 export function createLineLimit(now: Clock): LineLimit {
-  const windows = new Map<string, { since: number; lines: number }>();
+  const windows = new Map<string, { since: number; lines: number; total: number }>();
   return {
     admit(jobId, line) {
       const found = windows.get(jobId);
       const window =
-        found !== undefined && found.since + WINDOW > now() ? found : { since: now(), lines: 0 };
+        found !== undefined && found.since + WINDOW > now()
+          ? found
+          : { since: now(), lines: 0, total: found?.total ?? 0 };
       if (windows.size >= JOBS_MAX) windows.clear();
       windows.set(jobId, window);
       window.lines++;
-      if (window.lines <= LINES_PER_WINDOW) {
-        return [{ level: line.level, message: line.message, step: line.step }];
+      const { level, message, step } = line;
+      const cut = (why: string): NewJobEvent[] => [
+        { level: "warn", message: `${why}: the rest is only in the server's journal`, step },
+      ];
+      if (window.lines === LINES_PER_WINDOW + 1 && window.total < LINES_PER_JOB) {
+        return cut(`More than ${LINES_PER_WINDOW} log lines in a minute`);
       }
-      if (window.lines > LINES_PER_WINDOW + 1) return [];
-      const message = `More than ${LINES_PER_WINDOW} log lines in a minute: the rest is only in the server's journal`;
-      return [{ level: "warn", message, step: line.step }];
+      if (window.lines > LINES_PER_WINDOW || window.total > LINES_PER_JOB) return [];
+      window.total++;
+      if (window.total > LINES_PER_JOB) return cut(`More than ${LINES_PER_JOB} log lines`);
+      return [{ level, message, step }];
     },
   };
 }
