@@ -97,6 +97,11 @@ export function invalidField(path: string, code: string, message: string): Refus
   });
 }
 
+export function rateLimited(message: string, retryAfterMs: number): Refusal {
+  const headers = { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
+  return new Refusal("rate_limited", message, { headers });
+}
+
 /**
  * The response to whatever was thrown. The message of a ProvError is written for people and shown; its
  * causes, and every other error, are for the log only.

@@ -3,7 +3,7 @@ import type { Job } from "../../jobs/job.ts";
 import type { LoginLimit } from "../auth/login-limit.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { type ApiContext, addressOf } from "./context.ts";
-import { Refusal } from "./errors.ts";
+import { Refusal, rateLimited } from "./errors.ts";
 
 /**
  * The job that the agent's `X-Webhook-Secret` belongs to. It is found by the secret's SHA-256, so how long
@@ -24,9 +24,7 @@ export async function jobOfToken(
   if (job !== undefined) return job;
   const retryAfterMs = limit.blockedFor(address);
   if (retryAfterMs > 0) {
-    throw new Refusal("rate_limited", "Too many wrong secrets from this address: wait", {
-      headers: { "retry-after": String(Math.ceil(retryAfterMs / 1000)) },
-    });
+    throw rateLimited("Too many wrong secrets from this address: wait", retryAfterMs);
   }
   limit.failed(address);
   throw wrongSecret();

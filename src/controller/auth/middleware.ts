@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { MiddlewareHandler } from "hono";
-import { type Api, addressOf } from "../api/context.ts";
-import { Refusal } from "../api/errors.ts";
+import { type Api, type ApiContext, addressOf } from "../api/context.ts";
+import { Refusal, rateLimited } from "../api/errors.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { ANONYMOUS, mayUse } from "./identity.ts";
 
@@ -10,11 +10,7 @@ const CHALLENGE = { "www-authenticate": 'Basic realm="prov", charset="UTF-8"' };
 /** Lets users through to `/api/v1` as far as their role goes. */
 export function requireUser(authenticator: Authenticator): MiddlewareHandler<Api> {
   return async (c, next) => {
-    const result = await authenticator.authenticate(
-      c.req.header("authorization") ?? null,
-      addressOf(c),
-    );
-    if (result.kind === "blocked") throw tooMany(result.retryAfterMs);
+    const result = await authenticate(c, authenticator);
     if (result.kind === "refused" || result.identity.kind !== "user") {
       throw new Refusal("unauthorized", "This needs a user's name and password", {
         headers: CHALLENGE,
@@ -32,18 +28,17 @@ export function requireUser(authenticator: Authenticator): MiddlewareHandler<Api
 /** Says who asks and leaves the decision to the registry, which answers in its own format. */
 export function identify(authenticator: Authenticator): MiddlewareHandler<Api> {
   return async (c, next) => {
-    const result = await authenticator.authenticate(
-      c.req.header("authorization") ?? null,
-      addressOf(c),
-    );
-    if (result.kind === "blocked") throw tooMany(result.retryAfterMs);
+    const result = await authenticate(c, authenticator);
     c.set("identity", result.kind === "known" ? result.identity : ANONYMOUS);
     await next();
   };
 }
 
-function tooMany(retryAfterMs: number): Refusal {
-  return new Refusal("rate_limited", "Too many failed logins from this address: wait", {
-    headers: { "retry-after": String(Math.ceil(retryAfterMs / 1000)) },
-  });
+async function authenticate(c: ApiContext, authenticator: Authenticator) {
+  const header = c.req.header("authorization") ?? null;
+  const result = await authenticator.authenticate(header, addressOf(c));
+  if (result.kind === "blocked") {
+    throw rateLimited("Too many failed logins from this address: wait", result.retryAfterMs);
+  }
+  return result;
 }
