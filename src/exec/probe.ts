@@ -54,13 +54,26 @@ async function describeDisk(
   if (disk.type === "rom" || disk.sizeBytes === 0) {
     return { ...disk, symlinks, signature: null, table: null };
   }
-  const table = await readTable(disk.path, runner);
-  if (table !== "none" && table !== "unreadable") {
-    return { ...disk, symlinks, signature: null, table };
+  try {
+    return { ...disk, symlinks, ...(await readContents(disk.path, runner)) };
+  } catch (error) {
+    // A dying disk answers nobody in time. The others are none the worse for it.
+    if (!(error instanceof ProvError) || error.code !== "COMMAND_TIMED_OUT") throw error;
+    return { ...disk, symlinks, signature: UNREADABLE, table: null };
   }
-  const signature = await readSignature(disk.path, runner);
+}
+
+async function readContents(
+  path: string,
+  runner: CommandRunner,
+): Promise<Pick<Disk, "signature" | "table">> {
+  const table = await readTable(path, runner);
+  if (table !== "none" && table !== "unreadable") {
+    return { signature: null, table };
+  }
+  const signature = await readSignature(path, runner);
   const fallback = table === "unreadable" ? UNREADABLE : null;
-  return { ...disk, symlinks, signature: signature ?? fallback, table: null };
+  return { signature: signature ?? fallback, table: null };
 }
 
 /** sfdisk exits in the same way when there is no table and when it cannot read the disk. */

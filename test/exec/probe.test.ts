@@ -3,7 +3,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ProvError } from "../../src/base/errors.ts";
 import { probeMachine } from "../../src/exec/probe.ts";
+import type { CommandRunner } from "../../src/exec/runner.ts";
 import { diskAt } from "../../src/plan/facts.ts";
 import { FakeRunner } from "../helpers/fake-runner.ts";
 
@@ -85,6 +87,21 @@ describe("probeMachine()", () => {
       return command.startsWith("blkid") ? { exitCode: 2 } : programs(command);
     });
     const facts = await probeMachine({ runner, bootEntries: false, ...tree("broken", true) });
+    expect(diskAt(facts, "/dev/vda")).toMatchObject({
+      table: null,
+      signature: { type: "unreadable data" },
+    });
+  });
+
+  test("goes on when a disk does not answer in time", async () => {
+    const fake = new FakeRunner(programs);
+    const runner: CommandRunner = {
+      run: (argv, options) =>
+        argv.join(" ") === "blkid --probe --output export /dev/vda2"
+          ? Promise.reject(new ProvError("Command was killed", { code: "COMMAND_TIMED_OUT" }))
+          : fake.run(argv, options),
+    };
+    const facts = await probeMachine({ runner, bootEntries: false, ...tree("dying", true) });
     expect(diskAt(facts, "/dev/vda")).toMatchObject({
       table: null,
       signature: { type: "unreadable data" },
