@@ -98,8 +98,9 @@ async function mountTask(options: DispatchOptions, deps: DispatchDeps): Promise<
         last = error;
       }
     }
-    if (last !== undefined) throw last;
+    // Virtual media fail now and then, most of all when they have just been attached.
     if (deps.now() >= giveUpAt) {
+      if (last !== undefined) throw last;
       throw new ProvError(
         "Cannot find a task: no CD, USB device or boot medium holds a volume labelled TASK_…",
         { code: "TASK_NOT_FOUND" },

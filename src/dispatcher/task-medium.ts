@@ -23,11 +23,14 @@ const VOLUME_ID = { start: 40, end: 72 };
 /** Larger USB devices are disks, not something that a BMC made of a task ISO. */
 const MAX_USB_SECTORS = (4 * 1024 ** 3) / 512;
 
-/** Media labelled as a task, second CDs first, in the order of their names. */
+/**
+ * Media labelled as a task. The file on the boot medium comes first: it was made for this very boot, while
+ * a medium in another drive may be of an earlier job. Then CDs, then USB devices, in the order of their names.
+ */
 export async function findTaskMedia(paths: AgentPaths): Promise<TaskMedium[]> {
   const candidates: Omit<TaskMedium, "volumeId">[] = [
-    ...(await blockDevices(paths)),
     { kind: "image", path: join(paths.bootMount, "task.img") },
+    ...(await blockDevices(paths)),
   ];
   const found: TaskMedium[] = [];
   for (const candidate of candidates) {

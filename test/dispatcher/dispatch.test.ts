@@ -41,6 +41,8 @@ interface Case {
   readonly options?: Partial<DispatchOptions>;
   /** Programs that end with 1. */
   readonly failing?: readonly string[];
+  /** So many mounts fail before one succeeds. */
+  readonly hiccups?: number;
   /** Something in the way of `/run/provision`. */
   readonly blocked?: boolean;
   readonly controller?: FakeController;
@@ -62,9 +64,12 @@ async function dispatched(given: Case = {}) {
   if (given.blocked === true) await Bun.write(tree.paths.run, "a file");
 
   const controller = given.controller ?? new FakeController();
+  let mounts = 0;
   const fake = new FakeRunner((command): Partial<CommandResult> | undefined => {
     const program = command.split(" ")[0] ?? "";
-    return given.failing?.includes(program) ? { exitCode: 1, stderr: "no" } : undefined;
+    const hiccups = program === "mount" && mounts++ < (given.hiccups ?? 0);
+    const fails = hiccups || given.failing?.includes(program) === true;
+    return fails ? { exitCode: 1, stderr: "no" } : undefined;
   });
   const runner = {
     calls: fake.calls,
@@ -270,6 +275,13 @@ describe("dispatch()", () => {
     await using failing = await dispatched({ media, failing: ["networkctl"] });
     expect(failing.exitCode).toBe(0);
     expect(failing.controller.logged.join()).toContain("could not configure the network");
+  });
+
+  test("tries a medium again that could not be read at first (R29)", async () => {
+    await using ran = await dispatched({ hiccups: 5 });
+    expect(ran.exitCode).toBe(0);
+    await using never = await dispatched({ failing: ["mount"] });
+    expect(never.controller.elapsed).toBe(120_000);
   });
 
   test("goes on to the next medium when the first is no usable task (R29)", async () => {

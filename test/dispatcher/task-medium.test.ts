@@ -56,6 +56,14 @@ describe("findTaskMedia()", () => {
     ]);
   });
 
+  test("prefers it to what an earlier job left in another drive (R36)", async () => {
+    await using tree = await agentTree();
+    await addDevice(tree.root, { name: "sr1", volumeId: "TASK_OLD", bus: "sata" });
+    await Bun.write(join(tree.paths.bootMount, "task.img"), isoHead("TASK_NEW"));
+    const media = await findTaskMedia(tree.paths);
+    expect(media.map(({ volumeId }) => volumeId)).toEqual(["TASK_NEW", "TASK_OLD"]);
+  });
+
   test("does not take the zeros of an unused task.img for a task", async () => {
     await using tree = await agentTree();
     await Bun.write(join(tree.paths.bootMount, "task.img"), new Uint8Array(64 * 1024));
