@@ -177,6 +177,19 @@ test("R6 a job whose recipe a newer prov cannot read is cleaned up all the same"
   expect(site.server.media.size).toBe(0);
 });
 
+test("a job whose server's record cannot be read ends, and the server is free again", async () => {
+  await using site = await Site.open();
+  const id = await site.createJob();
+  const { servers } = site.store;
+  const get = servers.get.bind(servers);
+  servers.get = () => Promise.reject(new TypeError("Cannot unseal servers.bmc_password/SN1"));
+  await site.controller.start();
+  await site.complete(id);
+  expect(await site.store.jobs.get(id)).toMatchObject({ outcome: "failed" });
+  servers.get = get;
+  await site.complete(await site.createJob());
+});
+
 test("R12 what is old is removed, secrets first", async () => {
   await using site = await Site.open({ workerConcurrency: 0 });
   await site.controller.start();

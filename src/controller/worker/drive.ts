@@ -28,6 +28,8 @@ export interface DriveParts {
   readonly mediaUrls: readonly string[];
 }
 
+const UNCLEAN = "Nothing was cleaned up: look at the server's media";
+
 /** What happened while no controller was there can be heard of for this long after a takeover. */
 const GRACE: Millis = minutes(2);
 
@@ -73,8 +75,8 @@ async function openContext(
   { job, lease }: { readonly job: Job; readonly lease: Lease },
   { config, deps, bmcLock, mediaUrls }: DriveParts,
 ): Promise<JobContext | undefined> {
-  const server = await deps.store.servers.get(job.serverSerial);
-  const payload = await deps.store.jobs.payload(job.id);
+  const server = await unlessBroken(deps.store.servers.get(job.serverSerial), job, deps);
+  const payload = await unlessBroken(deps.store.jobs.payload(job.id), job, deps);
   const read = payload && readRecipe(payload.recipeText);
   if (server === undefined || payload === undefined || read?.kind !== "valid") {
     return undefined;
@@ -93,6 +95,24 @@ async function openContext(
   };
 }
 
+/**
+ * Undefined for what is in the database and cannot be read: it would be the same the next time, and its job
+ * would keep its server for ever.
+ */
+async function unlessBroken<T>(
+  reading: Promise<T>,
+  job: Job,
+  deps: ControllerDeps,
+): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
+    deps.log.error({ job_id: job.id, err: error }, "job cannot be read");
+    return undefined;
+  }
+}
+
 /** Ends a job that this prov does not know how to work on, and cleans up after it. */
 async function abandon(
   { job, lease }: { readonly job: Job; readonly lease: Lease },
@@ -106,7 +126,7 @@ async function abandon(
     const { transition, change } = failureOf(failure, job, "", deps.now());
     ended = await deps.store.jobs.advance(lease, transition, change, deps.now());
   }
-  const server = await deps.store.servers.get(job.serverSerial);
+  const server = await unlessBroken(deps.store.servers.get(job.serverSerial), job, deps);
   const { transition, change } =
     ended.bmcTouched && server !== undefined
       ? await cleanUp({
@@ -117,7 +137,7 @@ async function abandon(
           signal,
           deps,
         })
-      : complete(ended, [], deps.now());
+      : complete(ended, ended.bmcTouched ? [warn(UNCLEAN)] : [], deps.now());
   await deps.store.jobs.advance(lease, transition, change, deps.now());
 }
 
