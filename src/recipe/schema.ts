@@ -97,7 +97,8 @@ function messageOf(error: ErrorObject): string {
 const EXCERPT_CHARS = 60;
 
 function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  // A URL may have a password in front of its host.
+  const text = (JSON.stringify(value) ?? String(value)).replace(/\/\/[^/\s]*@/g, "//…@");
   return text.length > EXCERPT_CHARS ? `${text.slice(0, EXCERPT_CHARS)}…` : text;
 }
 

@@ -73,6 +73,15 @@ describe("parseRecipe()", () => {
     });
   });
 
+  test("quotes a URL without its password", () => {
+    const [finding] = parse({
+      task_target: "supermicro-update.target",
+      firmware_url: "ftp://user:hunter2@files/bios.bin",
+      firmware_sha256: "0".repeat(64),
+    }).findings;
+    expect(finding?.message).toStartWith('"ftp://…@files/bios.bin" does not fit');
+  });
+
   test("is not JSON: says so without quoting what may be secret", () => {
     expect(parseRecipe('{"user_data": "hunter2').findings).toEqual([
       { path: "", code: "json", message: "the recipe is not JSON" },
