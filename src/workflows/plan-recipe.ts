@@ -6,11 +6,9 @@
 import type { Plan } from "../plan/action.ts";
 import type { MachineFacts } from "../plan/facts.ts";
 import { type Found, NOTHING_FOUND } from "../plan/look.ts";
-import { tableOf } from "../plan/match-layout.ts";
 import { renderPlan } from "../plan/render.ts";
 import type { Recipe } from "../recipe/recipe.ts";
-import { ASSUMED_DEBIAN, assumedMachine } from "./assumed.ts";
-import { linuxTarget } from "./install-linux/target.ts";
+import { assumedMachine } from "./assumed.ts";
 import type { JobContext, Step, Workflow } from "./workflow.ts";
 
 export interface PlanRequest {
@@ -42,25 +40,18 @@ export function planRecipe(request: PlanRequest): PlannedRecipe {
   }
   let machine = request.machine ?? assumedMachine(recipe.targetDisk ?? "", job.serverSerial);
   const plans = workflow.steps.map((step) => {
-    const found = request.found[step.name] ?? assume(step, assumptions);
-    const plan = step.plan({ recipe, machine, job }, found);
-    machine = partitioned(machine, request);
+    const input = { recipe, machine, job };
+    const plan = step.plan(input, request.found[step.name] ?? assume(step, assumptions));
+    machine = step.after?.(input) ?? machine;
     return plan;
   });
   return { assumptions, plans };
 }
 
 function assume(step: Step, assumptions: string[]): Found {
-  if (step.name !== "bootloader-linux") return NOTHING_FOUND;
-  assumptions.push("The image is a Debian with one kernel and a signed boot loader.");
-  return ASSUMED_DEBIAN;
-}
-
-/** The machine once the first step has been carried out. */
-function partitioned(machine: MachineFacts, { recipe, job }: PlanRequest): MachineFacts {
-  const { disk, layout } = linuxTarget({ recipe, machine, job });
-  const after = { ...disk, signature: null, table: tableOf(layout, disk.path) };
-  return { ...machine, disks: machine.disks.map((d) => (d === disk ? after : d)) };
+  if (step.assumed === undefined) return NOTHING_FOUND;
+  assumptions.push(step.assumed.says);
+  return step.assumed.found;
 }
 
 export function renderPlannedRecipe({ assumptions, plans }: PlannedRecipe): string {

@@ -56,6 +56,10 @@ export interface Step {
   readonly leave: (input: StepInput) => Plan;
   /** Whether the planner copes with UNREADABLE_TREE: a file system that cannot be mounted is no obstacle to it. */
   readonly plansUnseen?: true;
+  /** The machine once the step has been carried out, where that changes its facts: what offline plans go on with. */
+  readonly after?: (input: StepInput) => MachineFacts;
+  /** What an offline plan takes for granted in place of a look, and how it says so. Nothing found, if left out. */
+  readonly assumed?: { readonly says: string; readonly found: Found };
   /** @throws {ProvError} DISK_MISMATCH, SERVER_MISMATCH, PLAN_IMPOSSIBLE, ARTIFACT_INVALID: before anything was changed. */
   readonly plan: (input: StepInput, found: Found) => Plan;
 }

@@ -4,6 +4,7 @@ import { minutes } from "../../base/units.ts";
 import type { Action, Plan } from "../../plan/action.ts";
 import type { MachineFacts } from "../../plan/facts.ts";
 import type { Found } from "../../plan/look.ts";
+import { ASSUMED_DEBIAN } from "../assumed.ts";
 import type { JobContext, Step, StepInput } from "../workflow.ts";
 import { bootEntryActions, hasOwnEntry } from "./boot-entries.ts";
 import { enterActions } from "./chroot.ts";
@@ -45,6 +46,10 @@ export const bootloaderLinux: Step = {
   look: () => LOOK_AT_SYSTEM,
   leave: () => ({ step: NAME, actions: [unmount(ROOT)] }),
   plan: planBootloader,
+  assumed: {
+    says: "The image is a Debian with one kernel and a signed boot loader.",
+    found: ASSUMED_DEBIAN,
+  },
 };
 
 /**

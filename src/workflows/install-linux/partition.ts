@@ -2,10 +2,10 @@
 import { ProvError } from "../../base/errors.ts";
 import { minutes, seconds } from "../../base/units.ts";
 import type { Action, Plan } from "../../plan/action.ts";
-import type { Disk } from "../../plan/facts.ts";
+import type { Disk, MachineFacts } from "../../plan/facts.ts";
 import type { Layout } from "../../plan/layout.ts";
 import type { Found, Look } from "../../plan/look.ts";
-import { matchesLayout } from "../../plan/match-layout.ts";
+import { matchesLayout, tableOf } from "../../plan/match-layout.ts";
 import type { Wipe } from "../../recipe/recipe.ts";
 import { requireWritable } from "../target-disk.ts";
 import type { Step, StepInput } from "../workflow.ts";
@@ -38,7 +38,16 @@ export const partition: Step = {
   // A file system that an attempt left broken is about to be made anew.
   plansUnseen: true,
   plan: planPartition,
+  after: partitioned,
 };
+
+/** The target disk with the recipe's layout on it. */
+function partitioned(input: StepInput): MachineFacts {
+  const { machine } = input;
+  const { disk, layout } = linuxTarget(input);
+  const after = { ...disk, signature: null, table: tableOf(layout, disk.path) };
+  return { ...machine, disks: machine.disks.map((d) => (d === disk ? after : d)) };
+}
 
 export const LOOK_FOR_STAMP: Look = { root: ROOT, find: ["*"], read: [IMAGE_STAMP], hash: [] };
 
