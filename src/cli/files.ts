@@ -7,6 +7,7 @@ import type { Terminal } from "./terminal.ts";
 /** What people meet most, in words; anything else keeps the system's own. */
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
+  EEXIST: "something else is there",
   ENOTDIR: "a part of its path is no directory",
   EACCES: "permission denied",
   EISDIR: "it is a directory",
@@ -56,7 +57,7 @@ export async function readYaml(path: string): Promise<unknown> {
 
 /** Does `work` on a file; an error of the system becomes `Cannot read x: there is no such file`. */
 export async function onFile<T>(
-  verb: "read" | "write",
+  verb: "read" | "write" | "use",
   path: string,
   work: () => Promise<T>,
 ): Promise<T> {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Server as BunServer } from "bun";
-import { listenMedia } from "../media/listen.ts";
+import { ProvError } from "../base/errors.ts";
+import { listenMedia, type MediaListener, type MediaListenerOptions } from "../media/listen.ts";
 import { errorResponse } from "./api/errors.ts";
-import { type ControllerConfig, checkConfig } from "./config.ts";
+import { type ControllerConfig, checkConfig, type ListenAddress } from "./config.ts";
 import { type Controller, createController, type InitialAdmin } from "./controller.ts";
 import type { ControllerDeps } from "./ports.ts";
 
@@ -37,10 +38,11 @@ export async function startController(
     if (controller === undefined || !isMedium) return errorResponse("not_found", "Only media here");
     return controller.fetch(request);
   };
-  const listeners = listen(config, answer, deps);
+  // Left behind after a failure, a listener would keep a process alive that does nothing.
+  await using listening = new AsyncDisposableStack();
+  const listeners = listen(config, answer, listening, deps);
   const urls = listeners.map(({ url }) => url.origin);
-  const media =
-    config.media && (await listenMedia({ ...config.media, log: deps.log, fetch: read }));
+  const media = await listenForMedia(config, read, listening, deps);
   const publicUrls = (config.publicUrls.length > 0 ? config.publicUrls : urls).map(trimSlash);
   const mediaUrls =
     media === undefined
@@ -49,18 +51,44 @@ export async function startController(
   const ready = createController({ ...config, publicUrls }, deps, mediaUrls);
   const initialAdmin = await ready.start();
   controller = ready;
+  const open = listening.move();
   deps.log.info({ urls, public_urls: publicUrls, media_urls: mediaUrls }, "controller ready");
   return {
     urls,
     initialAdmin,
     async stop() {
       await ready.stop();
-      await Promise.all([...listeners.map((listener) => listener.stop(true)), media?.close()]);
+      await open.disposeAsync();
     },
   };
 }
 
-function listen(config: ControllerConfig, fetch: Answer, deps: ControllerDeps): Listener[] {
+async function listenForMedia(
+  { media: address }: ControllerConfig,
+  fetch: MediaListenerOptions["fetch"],
+  listening: AsyncDisposableStack,
+  deps: ControllerDeps,
+): Promise<MediaListener | undefined> {
+  if (address === undefined) return undefined;
+  try {
+    const media = await listenMedia({ ...address, log: deps.log, fetch });
+    listening.defer(() => media.close());
+    return media;
+  } catch (error) {
+    throw cannotListen(address, error);
+  }
+}
+
+function cannotListen({ hostname, port }: ListenAddress, cause: unknown): ProvError {
+  return new ProvError(`Cannot listen on ${hostname}:${port}`, { code: "CONFIG_INVALID", cause });
+}
+
+function listen(
+  config: ControllerConfig,
+  fetch: Answer,
+  listening: AsyncDisposableStack,
+  deps: ControllerDeps,
+): Listener[] {
   const common = {
     fetch,
     // Transfers and event streams take as long as they take.
@@ -75,15 +103,21 @@ function listen(config: ControllerConfig, fetch: Answer, deps: ControllerDeps): 
     },
   };
   const { http, https } = config;
-  const listeners: Listener[] = [];
-  if (https !== null) {
-    const { hostname, port, certificate: cert, key } = https;
-    listeners.push(Bun.serve({ ...common, hostname, port, tls: { cert, key } }));
-  }
-  if (http !== null) {
-    listeners.push(Bun.serve({ ...common, hostname: http.hostname, port: http.port }));
-  }
-  return listeners;
+  const open = (address: ListenAddress, tls: { tls?: { cert: string; key: string } }): Listener => {
+    const { hostname, port } = address;
+    try {
+      const listener = Bun.serve({ ...common, hostname, port, ...tls });
+      listening.defer(() => listener.stop(true));
+      return listener;
+    } catch (error) {
+      throw cannotListen(address, error);
+    }
+  };
+  const tls = https && { cert: https.certificate, key: https.key };
+  return [
+    ...(https === null || tls === null ? [] : [open(https, { tls })]),
+    ...(http === null ? [] : [open(http, {})]),
+  ];
 }
 
 /** For BMCs that read by HTTPS only. */

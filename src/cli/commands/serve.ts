@@ -15,7 +15,7 @@ import { createRegistry } from "../../registry/registry.ts";
 import { openStore } from "../../store/sqlite/open.ts";
 import type { Retention } from "../../store/store.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
-import { readText, readYaml } from "../files.ts";
+import { onFile, readText, readYaml } from "../files.ts";
 import {
   addressSetting,
   choiceSetting,
@@ -187,16 +187,17 @@ async function runController(
   terminal: Terminal,
 ): Promise<void> {
   const log = createLog(extras.logLevel, { write: (line) => terminal.err(line.trimEnd()) });
-  await mkdir(config.storageRoot, { recursive: true, mode: 0o700 });
+  const { storageRoot } = config;
+  await onFile("use", storageRoot, () => mkdir(storageRoot, { recursive: true, mode: 0o700 }));
+  await using open = new AsyncDisposableStack();
   const store = await openStore({
-    path: settings.db_path ?? join(config.storageRoot, "prov.db"),
-    keyFile: settings.key_file ?? join(config.storageRoot, "prov.key"),
+    path: settings.db_path ?? join(storageRoot, "prov.db"),
+    keyFile: settings.key_file ?? join(storageRoot, "prov.key"),
   });
-  const registry = await createRegistry({
-    root: join(config.storageRoot, "registry"),
-    log,
-    now: Date.now,
-  });
+  open.defer(() => store.close());
+  const root = join(storageRoot, "registry");
+  const registry = await createRegistry({ root, log, now: Date.now });
+  open.defer(() => registry.close());
   const controller = await startController(config, {
     store,
     registry,
@@ -208,6 +209,7 @@ async function runController(
     newSecret: () => randomBytes(32).toString("base64url"),
     build: { version: VERSION, commit: COMMIT, source: settings.source_url ?? null },
   });
+  open.defer(() => controller.stop());
   const { initialAdmin } = controller;
   if (initialAdmin !== null) {
     terminal.out(
@@ -217,9 +219,6 @@ async function runController(
   }
   terminal.out(`prov ${VERSION} listens on ${controller.urls.join(", ")}`);
   await untilStopped(terminal.signal);
-  await controller.stop();
-  await registry.close();
-  await store.close();
 }
 
 function bmcOpener(requestTimeout: Millis, log: Log): ControllerDeps["openBmc"] {
