@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
+import { settle } from "../controller/fake-clock.ts";
 import { RECIPE } from "../controller/site.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 import { World } from "./world.ts";
@@ -196,9 +197,10 @@ describe("prov job watch", () => {
     await using world = await openWorld();
     await world.site.controller.start();
     const watching = world.run(`job create SN1 ${world.recipe} --watch --json`);
-    await world.site.clock.advance(2000);
-    const [job] = (await world.site.store.jobs.list({ limit: 1 })).items;
-    const id = job?.id ?? "";
+    const newest = async () => (await world.site.store.jobs.list({ limit: 1 })).items[0]?.id;
+    // The registry looks at the artifact on a real disk first.
+    while ((await newest()) === undefined) await settle();
+    const id = (await newest()) ?? "";
     const payload = await world.site.store.jobs.payload(id);
     world.site.server.insertTask(id, payload?.token ?? "");
     await world.site.complete(id);
