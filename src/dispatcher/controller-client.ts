@@ -25,6 +25,7 @@ const LONGEST_PAUSE = seconds(15);
  * address may belong to somebody else where the server is.
  *
  * @param patience how long to go on after the first failure.
+ * @returns the URL that accepted it.
  * @throws {ProvError} `CONTROLLER_UNREACHABLE` when patience ran out, `FORBIDDEN` for a final refusal.
  */
 export async function postToController(
@@ -33,12 +34,12 @@ export async function postToController(
   body: unknown,
   options: { readonly patience: Millis; readonly signal?: AbortSignal },
   deps: ClientDeps,
-): Promise<void> {
+): Promise<string> {
   const giveUpAt = deps.now() + options.patience;
   let pause: number = FIRST_PAUSE;
   for (;;) {
-    const failures = await attemptAll(path, body, envelope, deps);
-    if (failures === undefined) return;
+    const { accepted, failures } = await attemptAll(path, body, envelope, deps);
+    if (accepted !== undefined) return accepted;
     if (deps.now() + pause > giveUpAt) {
       throw new ProvError(`Cannot reach the controller at ${path}`, {
         code: "CONTROLLER_UNREACHABLE",
@@ -55,7 +56,7 @@ export async function postToController(
 /**
  * Tries every URL until one accepts.
  *
- * @returns undefined when one has, or why it should be tried again.
+ * @returns the one that has, or why it should be tried again.
  * @throws {ProvError} `FORBIDDEN` when all have refused.
  */
 async function attemptAll(
@@ -63,16 +64,16 @@ async function attemptAll(
   body: unknown,
   envelope: Envelope,
   deps: ClientDeps,
-): Promise<string[] | undefined> {
+): Promise<{ accepted?: string; failures: string[] }> {
   const failures: (string | ProvError)[] = [];
   for (const base of envelope.controller_urls) {
     const failure = await attempt(`${base}${path}`, body, envelope, deps);
-    if (failure === undefined) return undefined;
+    if (failure === undefined) return { accepted: base, failures: [] };
     failures.push(failure instanceof ProvError ? failure : `${base}: ${failure}`);
   }
   const [first] = failures;
   if (first instanceof ProvError && failures.every((f) => f instanceof ProvError)) throw first;
-  return failures.map((failure) => (failure instanceof ProvError ? failure.message : failure));
+  return { failures: failures.map((f) => (f instanceof ProvError ? f.message : f)) };
 }
 
 /** @returns undefined when it was accepted, a text when it should be tried again, an error when it was refused. */

@@ -22,6 +22,8 @@ const MAX_QUEUED = 200;
 
 export function startProgress(envelope: Envelope, deps: ClientDeps): Progress {
   let queue: ProgressEvent[] = [];
+  /** The one that answered last comes first: another may take its whole time-out at every attempt. */
+  let urls = envelope.controller_urls;
   const closing = new AbortController();
 
   async function flush(): Promise<void> {
@@ -30,7 +32,15 @@ export function startProgress(envelope: Envelope, deps: ClientDeps): Progress {
     queue = [];
     const path = `/api/v1/jobs/${envelope.job_id}/progress`;
     try {
-      await postToController(envelope, path, { events }, { patience: millis(0) }, deps);
+      const known = { ...envelope, controller_urls: urls };
+      const answered = await postToController(
+        known,
+        path,
+        { events },
+        { patience: millis(0) },
+        deps,
+      );
+      urls = [answered, ...urls.filter((url) => url !== answered)];
     } catch (error) {
       deps.log.debug({ error: describeError(error) }, "progress not delivered");
       // What a controller has refused it would refuse again, with all that comes after.

@@ -129,6 +129,22 @@ describe("startProgress()", () => {
     expect(controller.events).toEqual([log("a")]);
   });
 
+  test("goes on with the URL that answered, and comes back to the others when it does not", async () => {
+    let reachable = "10.0.0.2";
+    const controller = new FakeController(({ url }) =>
+      url.includes(reachable) ? status(204) : undefined,
+    );
+    const { clock, progress } = start(controller);
+    for (const message of ["a", "b", "c"]) {
+      progress.send(log(message));
+      await clock.advance(2000);
+      if (message === "b") reachable = "10.0.0.1";
+    }
+    await progress.close();
+    const hosts = controller.asked.map(({ url }) => new URL(url).hostname);
+    expect(hosts).toEqual(["10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.2", "10.0.0.1"]);
+  });
+
   test("forgets the oldest when a controller stays away", async () => {
     const controller = new FakeController(() => undefined);
     const { clock, progress } = start(controller);
