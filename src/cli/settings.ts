@@ -36,7 +36,8 @@ export const SETTINGS = [
     key: "media_addr",
     env: "MEDIA_ADDR",
     kind: "text",
-    about: "address for plain HTTP where BMCs read media [the host of the API, port 8081]",
+    about:
+      'address for plain HTTP where BMCs read media; "none": at the API\'s own [the host of the API, port 8081]',
   },
   { key: "tls_cert_file", env: "TLS_CERT_FILE", kind: "text", about: "certificate chain, PEM" },
   { key: "tls_key_file", env: "TLS_KEY_FILE", kind: "text", about: "private key, PEM" },

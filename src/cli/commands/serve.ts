@@ -110,7 +110,7 @@ async function configFrom(settings: Settings, terminal: Terminal): Promise<Contr
   return {
     http: addressSetting(settings, "http_addr") ?? null,
     https: await httpsFrom(settings, terminal),
-    media: mediaFrom(settings),
+    ...mediaFrom(settings),
     retention: retentionFrom(settings),
     publicUrls: urlsSetting(settings, "public_urls"),
     storageRoot,
@@ -130,10 +130,11 @@ async function configFrom(settings: Settings, terminal: Terminal): Promise<Contr
 
 const MEDIA_PORT = 8081;
 
-function mediaFrom(settings: Settings): ListenAddress {
+function mediaFrom(settings: Settings): { media?: ListenAddress } {
+  if (settings.media_addr === "none") return {};
   const api = addressSetting(settings, "https_addr") ?? addressSetting(settings, "http_addr");
   const hostname = api?.hostname ?? "127.0.0.1";
-  return addressSetting(settings, "media_addr") ?? { hostname, port: MEDIA_PORT };
+  return { media: addressSetting(settings, "media_addr") ?? { hostname, port: MEDIA_PORT } };
 }
 
 const DAY = minutes(24 * 60);
