@@ -3,7 +3,7 @@
 import type { Clock, Log } from "../base/deps.ts";
 import type { KeyedLock } from "../base/keyed-lock.ts";
 import type { BlobStorage } from "./blob-storage.ts";
-import type { Catalog } from "./catalog.ts";
+import type { Catalog } from "./catalog/catalog.ts";
 import { type Digest, parseDigest } from "./digest.ts";
 import type { LayoutWriter } from "./layout-writer.ts";
 import { OciError } from "./oci-error.ts";

@@ -8,7 +8,8 @@
 import { join } from "node:path";
 import type { Log, Sleep } from "../base/deps.ts";
 import { seconds } from "../base/units.ts";
-import type { Catalog, ManifestRow } from "./catalog.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import type { ManifestRow } from "./catalog/manifests.ts";
 import { makeDirectory, writeWhole } from "./durable.ts";
 import { repositoryPath } from "./layout.ts";
 import { MEDIA_TYPE } from "./manifest.ts";

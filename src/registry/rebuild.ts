@@ -8,7 +8,7 @@ import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { arrayAt, stringAt } from "../base/json.ts";
-import type { Catalog } from "./catalog.ts";
+import type { Catalog } from "./catalog/catalog.ts";
 import { ALGORITHMS, type Digest, parseDigest } from "./digest.ts";
 import { errnoOf } from "./durable.ts";
 import { repositoryAt, repositoryBlobPath, repositoryPath } from "./layout.ts";

@@ -2,7 +2,7 @@
 /**
  * @module
  * The registry: an OCI distribution server (distribution-spec 1.1) over a directory, as one function
- * from Request to Response. `layout.ts` says what lies where, `catalog.ts` what requests are answered
+ * from Request to Response. `layout.ts` says what lies where, `catalog/` what requests are answered
  * from, `uploads.ts` how content comes in. Who may do what is decided outside and handed in.
  */
 import { type Clock, type Log, realSleep, type Sleep } from "../base/deps.ts";
@@ -11,7 +11,8 @@ import { type Millis, mib, seconds } from "../base/units.ts";
 import { deleteBlob, getBlob } from "./blob-routes.ts";
 import { openBlobStorage } from "./blob-storage.ts";
 import type { Access, Call, Parts, RegistryAction } from "./call.ts";
-import { openCatalog, type TagRow } from "./catalog.ts";
+import { openCatalog } from "./catalog/catalog.ts";
+import type { TagRow } from "./catalog/tags.ts";
 import type { Digest } from "./digest.ts";
 import { listReferrers, listRepositories, listTags } from "./discovery-routes.ts";
 import { catalogPath } from "./layout.ts";

@@ -2,7 +2,8 @@
 import type { Clock } from "../base/deps.ts";
 import type { Millis } from "../base/units.ts";
 import type { BlobStorage } from "./blob-storage.ts";
-import type { Catalog, UploadRow } from "./catalog.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import type { UploadRow } from "./catalog/uploads.ts";
 import type { Algorithm } from "./digest.ts";
 import type { Gate } from "./gate.ts";
 import { OciError } from "./oci-error.ts";

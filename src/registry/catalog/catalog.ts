@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * The catalog: which repository has which blobs, manifests and tags, and which uploads are open.
+ * It is what requests are answered from. The layouts on disk are the content; the catalog can be
+ * made again from them.
+ */
+import { blobQueries } from "./blobs.ts";
+import { migrate, open, VERSION } from "./database.ts";
+import { manifestQueries } from "./manifests.ts";
+import { repositoryQueries } from "./repositories.ts";
+import { tagQueries } from "./tags.ts";
+import { uploadQueries } from "./uploads.ts";
+
+export type Catalog = ReturnType<typeof openCatalog>;
+
+/** @throws {ProvError} `STORE_TOO_NEW` when a newer prov has written the file. */
+export function openCatalog(path: string) {
+  // What a 201 has acknowledged is on the disk.
+  const db = open(path, "full");
+  const isNew = migrate(db, path);
+  // An upload that a power cut makes unknown is begun again: no reason to make everybody wait for
+  // the disk at each of its steps.
+  const relaxed = open(path, "normal");
+  return {
+    /** True until {@link setFilled}: what is on disk is not in it yet. */
+    isNew,
+    setFilled: (): void => {
+      db.run(`pragma user_version = ${VERSION}`);
+    },
+    ...repositoryQueries(db),
+    ...blobQueries(db),
+    ...manifestQueries(db),
+    ...tagQueries(db),
+    ...uploadQueries(relaxed),
+    close: () => {
+      relaxed.close();
+      db.close();
+    },
+  };
+}

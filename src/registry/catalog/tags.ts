@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import type { Database } from "bun:sqlite";
+import type { Digest } from "../digest.ts";
+import { touch } from "./repositories.ts";
+
+export interface TagRow {
+  readonly tag: string;
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly artifactType: string | null;
+  /** Bytes of its config and layers; 0 for an index. */
+  readonly size: number;
+  /** When the tag was last set; Unix epoch, ms. */
+  readonly updatedAt: number;
+}
+
+export function tagQueries(db: Database) {
+  return {
+    tagged: (repository: string, tag: string): Digest | undefined =>
+      db
+        .query<{ digest: Digest }, [string, string]>(
+          "select digest from tags where repository = ? and tag = ?",
+        )
+        .get(repository, tag)?.digest,
+    /** All tags with the manifests they name. */
+    tagRows: (repository: string): TagRow[] =>
+      db
+        .query<TagRow, [string]>(
+          `select tag, t.digest as digest, media_type as mediaType, artifact_type as artifactType,
+                  content_size as size, updated_at as updatedAt
+             from tags t join manifests m on m.repository = t.repository and m.digest = t.digest
+            where t.repository = ?
+            order by tag collate nocase, tag`,
+        )
+        .all(repository),
+    /** At most `limit` tags after `last`, in the case-insensitive order that the spec asks for. */
+    tagPage: (repository: string, last: string, limit: number): string[] =>
+      db
+        .query<{ tag: string }, [string, string, string, string, number]>(
+          `select tag from tags
+            where repository = ?
+              and (tag collate nocase > ? or (tag = ? collate nocase and tag > ?))
+            order by tag collate nocase, tag
+            limit ?`,
+        )
+        .all(repository, last, last, last, limit)
+        .map((row) => row.tag),
+    removeTag: (repository: string, tag: string): boolean =>
+      db
+        .transaction(() => {
+          const { changes } = db
+            .query("delete from tags where repository = ? and tag = ?")
+            .run(repository, tag);
+          if (changes > 0) touch(db, repository);
+          return changes > 0;
+        })
+        .immediate(),
+  };
+}
