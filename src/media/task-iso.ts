@@ -20,9 +20,12 @@ export interface TaskContent {
   readonly schemaText: string;
   /** JSON of `Envelope` in jobs/envelope.ts. */
   readonly envelopeText: string;
-  readonly userData?: string | undefined;
-  readonly unattendXml?: string | undefined;
-  readonly ksCfg?: string | undefined;
+  /** What gets a file of its own beside the recipe, for installers that look for one: a recipe fits. */
+  readonly payloads: {
+    readonly userData: string | null;
+    readonly unattendXml: string | null;
+    readonly ksCfg: string | null;
+  };
   /** Every date in the image: seconds since 1970, UTC. */
   readonly epoch: number;
 }
@@ -52,9 +55,9 @@ export function buildTaskIso(content: TaskContent): Uint8Array {
     file("recipe.json", content.recipeText),
     file("recipe.schema.json", content.schemaText),
     file("task.json", content.envelopeText),
-    file("user-data", content.userData),
-    file("unattend.xml", content.unattendXml),
-    file("ks.cfg", content.ksCfg),
+    file("user-data", content.payloads.userData),
+    file("unattend.xml", content.payloads.unattendXml),
+    file("ks.cfg", content.payloads.ksCfg),
   ].filter((f) => f !== undefined);
   const image = buildIso({ volumeId: taskVolumeId(content.jobId), files, epoch: content.epoch });
   if (image.length > TASK_IMAGE_BYTES) {
@@ -69,6 +72,6 @@ export function buildTaskIso(content: TaskContent): Uint8Array {
   return image;
 }
 
-function file(name: string, text: string | undefined): IsoFile | undefined {
-  return text === undefined ? undefined : { name, bytes: new TextEncoder().encode(text) };
+function file(name: string, text: string | null): IsoFile | undefined {
+  return text === null ? undefined : { name, bytes: new TextEncoder().encode(text) };
 }

@@ -18,7 +18,7 @@ const CONTENT = {
   recipeText: "r".repeat(3_000),
   schemaText: "s".repeat(25_000),
   envelopeText: "e".repeat(4_000),
-  userData: "u".repeat(16_000),
+  payloads: { userData: "u".repeat(16_000), unattendXml: null, ksCfg: null },
   epoch: 1_700_000_000,
 };
 

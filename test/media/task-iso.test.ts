@@ -10,7 +10,7 @@ const CONTENT = {
   recipeText: '{"task_target":"install-linux.target"}\n',
   schemaText: '{"$schema":"https://json-schema.org/draft/2020-12/schema"}\n',
   envelopeText: '{"version":1}\n',
-  userData: "#cloud-config\nhostname: größe\n",
+  payloads: { userData: "#cloud-config\nhostname: größe\n", unattendXml: null, ksCfg: null },
   epoch: 1_700_000_000,
 };
 
@@ -27,7 +27,10 @@ test.each(["", "0190b5c2", "not-a-job-id-at-all-but-long-enough"])(
 );
 
 test("the task ISO has the files that the recipe has, and no others", () => {
-  const image = buildTaskIso({ ...CONTENT, ksCfg: "vmaccepteula\n" });
+  const image = buildTaskIso({
+    ...CONTENT,
+    payloads: { ...CONTENT.payloads, ksCfg: "vmaccepteula\n" },
+  });
   const read = (offset: number, length: number) => image.subarray(offset, offset + length);
   const text = (path: string) => {
     const { offset, size } = findExtent(read, path);
@@ -37,7 +40,7 @@ test("the task ISO has the files that the recipe has, and no others", () => {
   expect(text("/recipe.json")).toBe(CONTENT.recipeText);
   expect(text("/recipe.schema.json")).toBe(CONTENT.schemaText);
   expect(text("/task.json")).toBe(CONTENT.envelopeText);
-  expect(text("/user-data")).toBe(CONTENT.userData);
+  expect(text("/user-data")).toBe(CONTENT.payloads.userData);
   expect(text("/ks.cfg")).toBe("vmaccepteula\n");
   expect(() => text("/unattend.xml")).toThrow("Cannot find /unattend.xml");
 });
@@ -61,12 +64,14 @@ test.each([
 test("a change of the date or of one character is another image", () => {
   const hash = (content: typeof CONTENT) => Bun.SHA256.hash(buildTaskIso(content), "hex");
   const later = { ...CONTENT, epoch: CONTENT.epoch + 1 };
-  const other = { ...CONTENT, userData: CONTENT.userData.replace("g", "G") };
+  const userData = CONTENT.payloads.userData.replace("g", "G");
+  const other = { ...CONTENT, payloads: { ...CONTENT.payloads, userData } };
   expect(new Set([CONTENT, later, other].map(hash)).size).toBe(3);
 });
 
 test("an image longer than its reserved room is refused with a hint", () => {
-  const room = (userData: string) => buildTaskIso({ ...CONTENT, userData });
+  const room = (userData: string) =>
+    buildTaskIso({ ...CONTENT, payloads: { ...CONTENT.payloads, userData } });
   const overhead = room("").length;
   expect(room("x".repeat(TASK_IMAGE_BYTES - overhead)).length).toBe(TASK_IMAGE_BYTES);
   expect(() => room("x".repeat(TASK_IMAGE_BYTES - overhead + 1))).toThrow(

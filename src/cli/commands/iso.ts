@@ -54,9 +54,7 @@ async function writeTask(cli: Cli, args: TaskArgs): Promise<void> {
     recipeText,
     schemaText: RECIPE_SCHEMA_TEXT,
     envelopeText,
-    userData: recipe.userData ?? undefined,
-    unattendXml: recipe.unattendXml ?? undefined,
-    ksCfg: recipe.ksCfg ?? undefined,
+    payloads: recipe,
     epoch: 0,
   });
   // It holds the job's token and whatever secrets are in the recipe.

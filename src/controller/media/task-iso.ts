@@ -65,9 +65,7 @@ export function taskIso(job: Job, recipeText: string, envelopeText: string): Tas
     recipeText,
     schemaText: RECIPE_SCHEMA_TEXT,
     envelopeText,
-    userData: recipe.userData ?? undefined,
-    unattendXml: recipe.unattendXml ?? undefined,
-    ksCfg: recipe.ksCfg ?? undefined,
+    payloads: recipe,
     epoch: Math.floor(job.createdAt / 1000),
   });
   return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
