@@ -62,7 +62,7 @@ async function withTree<T>(use: (tree: string, iso: string) => Promise<T>): Prom
     await Bun.write(join(tree, "recipe.json"), CONTENT.recipeText);
     await Bun.write(join(tree, "recipe.schema.json"), CONTENT.schemaText);
     await Bun.write(join(tree, "task.json"), CONTENT.envelopeText);
-    await Bun.write(join(tree, "user-data"), CONTENT.userData);
+    await Bun.write(join(tree, "user-data"), CONTENT.payloads.userData);
     return await use(tree, join(dir, "task.iso"));
   } finally {
     rmSync(dir, { recursive: true, force: true });
