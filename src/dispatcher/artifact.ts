@@ -2,7 +2,7 @@
 import { ProvError } from "../base/errors.ts";
 import { minutes, seconds } from "../base/units.ts";
 import type { Envelope } from "../jobs/envelope.ts";
-import { type ArtifactSource, openBlob, resolveArtifact } from "../registry/pull.ts";
+import { type ArtifactSource, openBlob, resolveArtifact } from "../registry/client/pull.ts";
 import type { ClientDeps } from "./controller-client.ts";
 
 /** A controller that is restarted or upgraded meanwhile is back well within this. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { errnoOf } from "./durable.ts";
+import { errnoOf } from "./storage/durable.ts";
 
 /** Status of each error code: distribution-spec "Error Codes", and STORAGE_FULL of our own. */
 const STATUS = {

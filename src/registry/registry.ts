@@ -2,33 +2,23 @@
 /**
  * @module
  * The registry: an OCI distribution server (distribution-spec 1.1) over a directory, as one function
- * from Request to Response. `layout.ts` says what lies where, `catalog/` what requests are answered
- * from, `uploads.ts` how content comes in. Who may do what is decided outside and handed in.
+ * from Request to Response. `storage/layout.ts` says what lies where, `catalog/` what requests are
+ * answered from, `uploads/` how content comes in, `routes/` which request is what. Who may do what is decided outside and handed in.
  */
 import { type Clock, type Log, realSleep, type Sleep } from "../base/deps.ts";
 import { createKeyedLock } from "../base/keyed-lock.ts";
 import { type Millis, mib, seconds } from "../base/units.ts";
-import { deleteBlob, getBlob } from "./blob-routes.ts";
-import { openBlobStorage } from "./blob-storage.ts";
-import type { Access, Call, Parts, RegistryAction } from "./call.ts";
 import { openCatalog } from "./catalog/catalog.ts";
 import type { TagRow } from "./catalog/tags.ts";
 import type { Digest } from "./digest.ts";
-import { listReferrers, listRepositories, listTags } from "./discovery-routes.ts";
-import { catalogPath } from "./layout.ts";
-import { createLayoutWriter } from "./layout-writer.ts";
-import { deleteManifest, findManifest, getManifest, putManifest } from "./manifest-routes.ts";
-import { OciError, toOciError } from "./oci-error.ts";
-import { rebuildCatalog } from "./rebuild.ts";
-import { isRepository } from "./reference.ts";
-import {
-  appendUpload,
-  cancelUpload,
-  finishUpload,
-  startUpload,
-  uploadStatus,
-} from "./upload-routes.ts";
-import { createUploads } from "./uploads.ts";
+import type { Access, Parts } from "./routes/call.ts";
+import { findManifest } from "./routes/manifest-routes.ts";
+import { answer } from "./routes/router.ts";
+import { openBlobStorage } from "./storage/blob-storage.ts";
+import { catalogPath } from "./storage/layout.ts";
+import { createLayoutWriter } from "./storage/layout-writer.ts";
+import { rebuildCatalog } from "./storage/rebuild.ts";
+import { createUploads } from "./uploads/uploads.ts";
 
 /**
  * What `Bun.serve` must be given, or it cuts slow transfers after 10 s, refuses bodies above
@@ -120,114 +110,4 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
       return closed;
     },
   };
-}
-
-interface Route {
-  readonly action: RegistryAction;
-  readonly run: (call: Call) => Response | Promise<Response>;
-}
-
-/** Names have slashes, so that the last match of a fixed part decides: patterns, not a tree. */
-const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Route>>])[] = [
-  [/^\/v2\/?$/, { GET: { action: "pull", run: base }, HEAD: { action: "pull", run: base } }],
-  [/^\/v2\/_catalog$/, { GET: { action: "pull", run: listRepositories } }],
-  [/^\/v2\/(?<name>.+)\/blobs\/uploads\/?$/, { POST: { action: "push", run: startUpload } }],
-  [
-    /^\/v2\/(?<name>.+)\/blobs\/uploads\/(?<last>[^/]+)$/,
-    {
-      GET: { action: "push", run: uploadStatus },
-      PATCH: { action: "push", run: appendUpload },
-      PUT: { action: "push", run: finishUpload },
-      DELETE: { action: "push", run: cancelUpload },
-    },
-  ],
-  [
-    /^\/v2\/(?<name>.+)\/blobs\/(?<last>[^/]+)$/,
-    {
-      GET: { action: "pull", run: getBlob },
-      HEAD: { action: "pull", run: getBlob },
-      DELETE: { action: "delete", run: deleteBlob },
-    },
-  ],
-  [
-    /^\/v2\/(?<name>.+)\/manifests\/(?<last>[^/]+)$/,
-    {
-      GET: { action: "pull", run: getManifest },
-      HEAD: { action: "pull", run: getManifest },
-      PUT: { action: "push", run: putManifest },
-      DELETE: { action: "delete", run: deleteManifest },
-    },
-  ],
-  [/^\/v2\/(?<name>.+)\/tags\/list$/, { GET: { action: "pull", run: listTags } }],
-  [
-    /^\/v2\/(?<name>.+)\/referrers\/(?<last>[^/]+)$/,
-    { GET: { action: "pull", run: listReferrers } },
-  ],
-];
-
-function base(): Response {
-  return Response.json({});
-}
-
-async function answer(request: Request, access: Access, parts: Parts): Promise<Response> {
-  let response: Response;
-  try {
-    response = await route(request, access, parts);
-  } catch (error) {
-    const problem = toOciError(error);
-    if (problem.status >= 500) {
-      const { method, url } = request;
-      parts.log.error({ method, url, err: error }, "registry request failed");
-    }
-    response = problem.toResponse();
-  }
-  response.headers.set("docker-distribution-api-version", "registry/2.0");
-  return response;
-}
-
-async function route(request: Request, access: Access, parts: Parts): Promise<Response> {
-  // HTTP/1.0 without a Host has only a path for its URL.
-  const url = new URL(request.url, "http://registry.invalid");
-  for (const [pattern, methods] of ROUTES) {
-    const match = pattern.exec(url.pathname);
-    if (match === null) continue;
-    const repository = match.groups?.name ?? "";
-    if (repository !== "" && !isRepository(repository)) {
-      throw new OciError("that is not a repository name", { code: "NAME_INVALID" });
-    }
-    const found = methods[request.method];
-    if (found === undefined) {
-      const allow = Object.keys(methods).join(", ");
-      throw new OciError(`use ${allow}`, { code: "UNSUPPORTED", headers: { allow } });
-    }
-    authorize(access, found.action, repository);
-    const last = decodeLast(match.groups?.last ?? "");
-    return await found.run({ request, query: url.searchParams, access, repository, last, parts });
-  }
-  throw new OciError("there is nothing at this path", { code: "UNSUPPORTED", status: 404 });
-}
-
-function authorize(access: Access, action: RegistryAction, repository: string): void {
-  // Anybody who is known may see that this is a registry.
-  const isKnown = access.identity !== "anonymous";
-  if ((repository === "" && isKnown) || access.may(action, repository)) return;
-  if (isKnown) {
-    throw new OciError(`${access.identity} may not ${action} here`, {
-      code: "DENIED",
-      detail: { repository, action },
-    });
-  }
-  throw new OciError("authentication required", {
-    code: "UNAUTHORIZED",
-    headers: { "www-authenticate": 'Basic realm="prov"' },
-  });
-}
-
-/** Some clients write a digest's colon as %3A. */
-function decodeLast(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch (cause) {
-    throw new OciError("the path is not valid", { code: "UNSUPPORTED", status: 404, cause });
-  }
 }

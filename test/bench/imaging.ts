@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { realSleep, silentLog } from "../../src/base/deps.ts";
 import { minutes } from "../../src/base/units.ts";
 import { unpack } from "../../src/exec/unpack.ts";
-import { openBlob, resolveArtifact } from "../../src/registry/pull.ts";
+import { openBlob, resolveArtifact } from "../../src/registry/client/pull.ts";
 import {
   BINARY,
   benchDirectory,

@@ -7,8 +7,8 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { silentLog } from "../../src/base/deps.ts";
+import { openBlob } from "../../src/registry/client/pull.ts";
 import { parseDigest } from "../../src/registry/digest.ts";
-import { openBlob } from "../../src/registry/pull.ts";
 import { createRegistry, REGISTRY_SERVER_OPTIONS } from "../../src/registry/registry.ts";
 
 async function serve(root: string): Promise<void> {

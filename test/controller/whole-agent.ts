@@ -7,7 +7,7 @@ import { realSleep } from "../../src/base/deps.ts";
 import { millis } from "../../src/base/units.ts";
 import { type Envelope, parseEnvelope } from "../../src/jobs/envelope.ts";
 import { findExtent } from "../../src/media/iso-reader.ts";
-import type { ArtifactSource } from "../../src/registry/pull.ts";
+import type { ArtifactSource } from "../../src/registry/client/pull.ts";
 import type { ProgressEvent } from "../../src/webhook/report.ts";
 
 const RETRY = millis(20);

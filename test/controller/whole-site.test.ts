@@ -5,7 +5,7 @@ import { describeError } from "../../src/base/errors.ts";
 import { millis } from "../../src/base/units.ts";
 import type { Faults } from "../../src/lab/bmc/faults.ts";
 import type { SimulatedAgent } from "../../src/lab/machine/simulated-machine.ts";
-import { openBlob, type PullDeps, resolveArtifact } from "../../src/registry/pull.ts";
+import { openBlob, type PullDeps, resolveArtifact } from "../../src/registry/client/pull.ts";
 import { WholeAgent } from "./whole-agent.ts";
 import { LAYER, WholeSite } from "./whole-site.ts";
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { openArtifact } from "../../src/dispatcher/artifact.ts";
 import type { Envelope } from "../../src/jobs/envelope.ts";
-import { pushFile } from "../../src/registry/push.ts";
+import { pushFile } from "../../src/registry/client/push.ts";
 import { serveRegistry } from "../registry/served.ts";
 import { ENVELOPE } from "./agent-tree.ts";
 import { type Asked, FakeController } from "./fake-controller.ts";

@@ -10,7 +10,7 @@ import { dispatch } from "../../src/dispatcher/dispatch.ts";
 import { runStep } from "../../src/dispatcher/step.ts";
 import type { Envelope } from "../../src/jobs/envelope.ts";
 import { RECIPE_SCHEMA_TEXT } from "../../src/recipe/schema.ts";
-import { pushFile } from "../../src/registry/push.ts";
+import { pushFile } from "../../src/registry/client/push.ts";
 import { ASSUMED_DEBIAN } from "../../src/workflows/assumed.ts";
 import { recipeOf } from "../helpers/recipes.ts";
 import { serveRegistry } from "../registry/served.ts";

@@ -7,8 +7,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLog } from "../../src/base/deps.ts";
+import { openBlob, resolveArtifact } from "../../src/registry/client/pull.ts";
 import { digestOf } from "../../src/registry/digest.ts";
-import { openBlob, resolveArtifact } from "../../src/registry/pull.ts";
 import { orasPath } from "../helpers/oras.ts";
 import { noise, type Served, serveRegistry } from "../registry/served.ts";
 

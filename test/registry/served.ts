@@ -3,7 +3,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLog } from "../../src/base/deps.ts";
-import type { Access } from "../../src/registry/call.ts";
 import { type Digest, digestOf } from "../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../src/registry/manifest.ts";
 import {
@@ -12,6 +11,7 @@ import {
   type Registry,
   type RegistryDeps,
 } from "../../src/registry/registry.ts";
+import type { Access } from "../../src/registry/routes/call.ts";
 
 export const everything: Access = { identity: "test", may: () => true };
 

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLog } from "../../src/base/deps.ts";
 import { millis } from "../../src/base/units.ts";
+import { openBlob, resolveArtifact } from "../../src/registry/client/pull.ts";
 import { digestOf } from "../../src/registry/digest.ts";
-import { openBlob, resolveArtifact } from "../../src/registry/pull.ts";
 import { REGISTRY_SERVER_OPTIONS } from "../../src/registry/registry.ts";
 import { everything, noise, pushImage, serveRegistry } from "./served.ts";
 

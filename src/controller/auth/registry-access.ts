@@ -7,7 +7,7 @@
 import { arrayAt, at, stringAt } from "../../base/json.ts";
 import { type Envelope, parseEnvelope } from "../../jobs/envelope.ts";
 import type { Job } from "../../jobs/job.ts";
-import type { Access } from "../../registry/call.ts";
+import type { Access } from "../../registry/routes/call.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { describeIdentity, type Identity } from "./identity.ts";
 

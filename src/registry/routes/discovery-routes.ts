@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+
+import { MEDIA_TYPE } from "../manifest.ts";
+import { OciError } from "../oci-error.ts";
 import type { Call } from "./call.ts";
 import { requireDigest } from "./call.ts";
-import { MEDIA_TYPE } from "./manifest.ts";
-import { OciError } from "./oci-error.ts";
 
 /** Every tag of a repository when the client does not say how many it wants. */
 const NO_LIMIT = 1_000_000;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
-import { millis } from "../../src/base/units.ts";
-import { digestOf } from "../../src/registry/digest.ts";
-import { errorCode, noise, pushImage, type Served, serveRegistry, text } from "./served.ts";
+import { millis } from "../../../src/base/units.ts";
+import { digestOf } from "../../../src/registry/digest.ts";
+import { errorCode, noise, pushImage, type Served, serveRegistry, text } from "../served.ts";
 
 async function begin(served: Served, query = ""): Promise<string> {
   const response = await served.ask("POST", `a/blobs/uploads/${query}`);

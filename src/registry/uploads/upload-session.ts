@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import type { Clock } from "../base/deps.ts";
-import type { Millis } from "../base/units.ts";
-import type { BlobStorage } from "./blob-storage.ts";
-import type { Catalog } from "./catalog/catalog.ts";
-import type { UploadRow } from "./catalog/uploads.ts";
-import type { Algorithm } from "./digest.ts";
+import type { Clock } from "../../base/deps.ts";
+import type { Millis } from "../../base/units.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { UploadRow } from "../catalog/uploads.ts";
+import type { Algorithm } from "../digest.ts";
+import { OciError } from "../oci-error.ts";
+import type { BlobStorage } from "../storage/blob-storage.ts";
 import type { Gate } from "./gate.ts";
-import { OciError } from "./oci-error.ts";
 
 export interface UploadDeps {
   readonly storage: BlobStorage;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
-import type { Clock, Log } from "../base/deps.ts";
-import type { KeyedLock } from "../base/keyed-lock.ts";
-import type { BlobStorage } from "./blob-storage.ts";
-import type { Catalog } from "./catalog/catalog.ts";
-import { type Digest, parseDigest } from "./digest.ts";
-import type { LayoutWriter } from "./layout-writer.ts";
-import { OciError } from "./oci-error.ts";
-import type { Uploads } from "./uploads.ts";
+import type { Clock, Log } from "../../base/deps.ts";
+import type { KeyedLock } from "../../base/keyed-lock.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { type Digest, parseDigest } from "../digest.ts";
+import { OciError } from "../oci-error.ts";
+import type { BlobStorage } from "../storage/blob-storage.ts";
+import type { LayoutWriter } from "../storage/layout-writer.ts";
+import type { Uploads } from "../uploads/uploads.ts";
 
 export type RegistryAction = "pull" | "push" | "delete";
 

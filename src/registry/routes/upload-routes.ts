@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+
+import { ALGORITHMS, type Algorithm, algorithmOf, type Digest, parseDigest } from "../digest.ts";
+import { OciError } from "../oci-error.ts";
+import { isRepository } from "../reference.ts";
+import { rangeOf, uploadUrl } from "../uploads/feed.ts";
+import type { Body } from "../uploads/upload-session.ts";
 import { type Call, nothing, requireDigest } from "./call.ts";
-import { ALGORITHMS, type Algorithm, algorithmOf, type Digest, parseDigest } from "./digest.ts";
-import { rangeOf, uploadUrl } from "./feed.ts";
-import { OciError } from "./oci-error.ts";
 import { parseContentRange } from "./range.ts";
-import { isRepository } from "./reference.ts";
-import type { Body } from "./upload-session.ts";
 
 /**
  * POST …/blobs/uploads/ : begins an upload (end-4a), takes a whole blob (end-4b, `?digest=`) or

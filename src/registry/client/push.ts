@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { basename } from "node:path";
-import type { Fetch } from "../base/deps.ts";
-import { ProvError } from "../base/errors.ts";
-import { type Digest, digestOf } from "./digest.ts";
+import type { Fetch } from "../../base/deps.ts";
+import { ProvError } from "../../base/errors.ts";
+import { type Digest, digestOf } from "../digest.ts";
 
 export interface PushTarget {
   /** `http(s)://host:port` */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import type { UploadWriter } from "./blob-storage.ts";
-import { OciError, storageFull, toOciError } from "./oci-error.ts";
+
+import { OciError, storageFull, toOciError } from "../oci-error.ts";
+import type { UploadWriter } from "../storage/blob-storage.ts";
 import { receiveBody } from "./receive.ts";
 import type { Body, Session, UploadDeps } from "./upload-session.ts";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { stringAt } from "../base/json.ts";
+import { stringAt } from "../../base/json.ts";
 import type { ArtifactSource, PullDeps } from "./pull.ts";
 
 /**

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+
+import type { ManifestRow } from "../catalog/manifests.ts";
+import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
+import { type Descriptor, MANIFEST_MAX_BYTES, type Manifest, parseManifest } from "../manifest.ts";
+import { OciError } from "../oci-error.ts";
+import { isTag } from "../reference.ts";
 import { type Call, nothing, type Parts, requireDigest } from "./call.ts";
-import type { ManifestRow } from "./catalog/manifests.ts";
-import { algorithmOf, type Digest, digestOf, parseDigest } from "./digest.ts";
-import { type Descriptor, MANIFEST_MAX_BYTES, type Manifest, parseManifest } from "./manifest.ts";
-import { OciError } from "./oci-error.ts";
-import { isTag } from "./reference.ts";
 
 /** GET and HEAD: distribution-spec end-3. */
 export function getManifest({ request, repository, last, parts }: Call): Response {

@@ -6,8 +6,8 @@
  */
 import { type FileHandle, open, readdir, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { createKeyedLock, type KeyedLock } from "../base/keyed-lock.ts";
-import type { Algorithm, Digest } from "./digest.ts";
+import { createKeyedLock, type KeyedLock } from "../../base/keyed-lock.ts";
+import type { Algorithm, Digest } from "../digest.ts";
 import { errnoOf, linkOrCopy, makeDirectory, removeFile, syncPath } from "./durable.ts";
 import { repositoryBlobPath, repositoryPath, storePath, uploadPath } from "./layout.ts";
 

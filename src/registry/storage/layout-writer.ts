@@ -6,13 +6,13 @@
  * written before a crash is still marked in the catalog, and is written at the next start.
  */
 import { join } from "node:path";
-import type { Log, Sleep } from "../base/deps.ts";
-import { seconds } from "../base/units.ts";
-import type { Catalog } from "./catalog/catalog.ts";
-import type { ManifestRow } from "./catalog/manifests.ts";
+import type { Log, Sleep } from "../../base/deps.ts";
+import { seconds } from "../../base/units.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { ManifestRow } from "../catalog/manifests.ts";
+import { MEDIA_TYPE } from "../manifest.ts";
 import { makeDirectory, writeWhole } from "./durable.ts";
 import { repositoryPath } from "./layout.ts";
-import { MEDIA_TYPE } from "./manifest.ts";
 
 const PAUSE = seconds(1);
 

@@ -4,13 +4,13 @@
  * The pull client: from a reference to the bytes of the one layer that matters. Nothing is kept in
  * memory or in a file on the way; `blob-stream.ts` carries the bytes.
  */
-import type { Clock, Fetch, Log, Sleep } from "../base/deps.ts";
-import { ProvError } from "../base/errors.ts";
-import type { Millis } from "../base/units.ts";
-import { formatBytes } from "../base/units.ts";
+import type { Clock, Fetch, Log, Sleep } from "../../base/deps.ts";
+import { ProvError } from "../../base/errors.ts";
+import type { Millis } from "../../base/units.ts";
+import { formatBytes } from "../../base/units.ts";
+import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
+import { type Descriptor, MANIFEST_MAX_BYTES, MEDIA_TYPE, parseManifest } from "../manifest.ts";
 import { type BlobContent, streamBlob } from "./blob-stream.ts";
-import { algorithmOf, type Digest, digestOf, parseDigest } from "./digest.ts";
-import { type Descriptor, MANIFEST_MAX_BYTES, MEDIA_TYPE, parseManifest } from "./manifest.ts";
 import { ask, askPatiently } from "./registry-request.ts";
 
 export interface ArtifactSource {

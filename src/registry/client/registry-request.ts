@@ -4,8 +4,8 @@
  * One GET to a registry, and the patience to ask again. A request ends in a response with content, in
  * a {@link ProvError} that no repetition helps, or in any other error: then it may be repeated.
  */
-import { ProvError } from "../base/errors.ts";
-import { formatDuration, type Millis, millis, minutes, seconds } from "../base/units.ts";
+import { ProvError } from "../../base/errors.ts";
+import { formatDuration, type Millis, millis, minutes, seconds } from "../../base/units.ts";
 import { bearerFor } from "./bearer.ts";
 import type { ArtifactSource, PullDeps } from "./pull.ts";
 

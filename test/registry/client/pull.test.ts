@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
-import { type Fetch, silentLog } from "../../src/base/deps.ts";
-import { millis } from "../../src/base/units.ts";
-import { digestOf } from "../../src/registry/digest.ts";
-import { MEDIA_TYPE } from "../../src/registry/manifest.ts";
+import { type Fetch, silentLog } from "../../../src/base/deps.ts";
+import { millis } from "../../../src/base/units.ts";
 import {
   type ArtifactSource,
   openBlob,
   type PullDeps,
   resolveArtifact,
-} from "../../src/registry/pull.ts";
-import { noise, pushImage, serveRegistry, text } from "./served.ts";
+} from "../../../src/registry/client/pull.ts";
+import { digestOf } from "../../../src/registry/digest.ts";
+import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
+import { noise, pushImage, serveRegistry, text } from "../served.ts";
 
 const source: ArtifactSource = {
   registry: "http://registry:5000",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { expect, test } from "bun:test";
-import { parseContentRange, parseRange } from "../../src/registry/range.ts";
+import { parseContentRange, parseRange } from "../../../src/registry/routes/range.ts";
 
 test.each([
   [null, "all"],

@@ -7,14 +7,14 @@
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { arrayAt, stringAt } from "../base/json.ts";
-import type { Catalog } from "./catalog/catalog.ts";
-import { ALGORITHMS, type Digest, parseDigest } from "./digest.ts";
+import { arrayAt, stringAt } from "../../base/json.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { ALGORITHMS, type Digest, parseDigest } from "../digest.ts";
+import { parseManifest } from "../manifest.ts";
+import { isRepository, isTag } from "../reference.ts";
+import { rowOf } from "../routes/manifest-routes.ts";
 import { errnoOf } from "./durable.ts";
 import { repositoryAt, repositoryBlobPath, repositoryPath } from "./layout.ts";
-import { parseManifest } from "./manifest.ts";
-import { rowOf } from "./manifest-routes.ts";
-import { isRepository, isTag } from "./reference.ts";
 
 /**
  * Fills an empty catalog. What `index.json` names is a manifest; every other content of a repository

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import type { Access } from "../../src/registry/call.ts";
-import { errorCode, pushBlob, pushImage, type Served, serveRegistry, text } from "./served.ts";
+import type { Access } from "../../../src/registry/routes/call.ts";
+import { errorCode, pushBlob, pushImage, type Served, serveRegistry, text } from "../served.ts";
 
 async function tagsOf(
   served: Served,

@@ -5,12 +5,12 @@
  * An upload outlives the connection and the process; only its hash is kept in memory, and made
  * again from the file when it is missing.
  */
-import type { Millis } from "../base/units.ts";
-import type { BlobStorage } from "./blob-storage.ts";
-import { type Algorithm, algorithmOf, type Digest } from "./digest.ts";
+import type { Millis } from "../../base/units.ts";
+import { type Algorithm, algorithmOf, type Digest } from "../digest.ts";
+import { OciError } from "../oci-error.ts";
+import type { BlobStorage } from "../storage/blob-storage.ts";
 import { feed, isStorageFull, requireSpace, requireStart } from "./feed.ts";
 import { createGate } from "./gate.ts";
-import { OciError } from "./oci-error.ts";
 import {
   type Body,
   findSession,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+
+import type { Digest } from "../digest.ts";
+import { OciError } from "../oci-error.ts";
 import { type Call, nothing, requireDigest } from "./call.ts";
-import type { Digest } from "./digest.ts";
-import { OciError } from "./oci-error.ts";
 import { parseRange } from "./range.ts";
 
 /** GET and HEAD of a blob: distribution-spec end-2, with Range (RFC 9110). */

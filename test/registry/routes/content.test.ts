@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
-import { digestOf } from "../../src/registry/digest.ts";
-import { MANIFEST_MAX_BYTES, MEDIA_TYPE } from "../../src/registry/manifest.ts";
-import { errorCode, exchange, noise, pushBlob, pushImage, serveRegistry, text } from "./served.ts";
+import { digestOf } from "../../../src/registry/digest.ts";
+import { MANIFEST_MAX_BYTES, MEDIA_TYPE } from "../../../src/registry/manifest.ts";
+import { errorCode, exchange, noise, pushBlob, pushImage, serveRegistry, text } from "../served.ts";
 
 const ABSENT = `sha256:${"0".repeat(64)}`;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { ProvError } from "../base/errors.ts";
-import { type Millis, seconds } from "../base/units.ts";
-import { algorithmOf, type Digest } from "./digest.ts";
+import { ProvError } from "../../base/errors.ts";
+import { type Millis, seconds } from "../../base/units.ts";
+import { algorithmOf, type Digest } from "../digest.ts";
 import type { ArtifactSource, PullDeps } from "./pull.ts";
 import { ask, createPatience } from "./registry-request.ts";
 

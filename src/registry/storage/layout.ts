@@ -12,7 +12,7 @@
  * equal content takes space once, and skopeo, oras and podman read each repository as it is.
  */
 import { join } from "node:path";
-import { algorithmOf, type Digest, hexOf } from "./digest.ts";
+import { algorithmOf, type Digest, hexOf } from "../digest.ts";
 
 /** A repository `a/blobs` must not lie inside repository `a`'s own files. */
 const RESERVED_COMPONENTS = ["blobs", "index.json", "oci-layout"];
