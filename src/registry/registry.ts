@@ -8,7 +8,7 @@
 import { type Clock, type Log, realSleep, type Sleep } from "../base/deps.ts";
 import { createKeyedLock } from "../base/keyed-lock.ts";
 import { type Millis, mib, seconds } from "../base/units.ts";
-import { openCatalog } from "./catalog/catalog.ts";
+import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import type { TagRow } from "./catalog/tags.ts";
 import type { Digest } from "./digest.ts";
 import type { Access, Parts } from "./routes/call.ts";
@@ -17,7 +17,7 @@ import { answer } from "./routes/router.ts";
 import { openBlobStorage } from "./storage/blob-storage.ts";
 import { catalogPath } from "./storage/layout.ts";
 import { createLayoutWriter } from "./storage/layout-writer.ts";
-import { rebuildCatalog } from "./storage/rebuild.ts";
+import { fillParts, rebuildCatalog } from "./storage/rebuild.ts";
 import { createUploads } from "./uploads/uploads.ts";
 
 /**
@@ -77,12 +77,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   } = deps;
   const storage = await openBlobStorage(root);
   const catalog = openCatalog(catalogPath(root));
-  if (catalog.isNew) {
-    const repositories = await rebuildCatalog(root, catalog, now());
-    if (repositories > 0)
-      log.warn({ repositories }, "registry catalog made again from the layouts");
-    catalog.setFilled();
-  }
+  await fill(root, catalog, log, now());
   const uploads = createUploads({ storage, catalog, now, reserveBytes, slowAfter });
   const layouts = createLayoutWriter({ root, catalog, log, sleep });
   const parts: Parts = { storage, catalog, uploads, layouts, locks: createKeyedLock(), log, now };
@@ -110,4 +105,16 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
       return closed;
     },
   };
+}
+
+/** Reads from the layouts on disk what the catalog does not know. */
+async function fill(root: string, catalog: Catalog, log: Log, now: number): Promise<void> {
+  if (catalog.missing === "nothing") return;
+  if (catalog.missing === "parts") await fillParts(root, catalog);
+  else {
+    const repositories = await rebuildCatalog(root, catalog, now);
+    if (repositories > 0)
+      log.warn({ repositories }, "registry catalog made again from the layouts");
+  }
+  catalog.setFilled();
 }

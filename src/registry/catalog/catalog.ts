@@ -5,7 +5,7 @@
  * It is what requests are answered from. The layouts on disk are the content; the catalog can be
  * made again from them.
  */
-import { blobQueries } from "./blobs.ts";
+import { blobQueries, sightQueries } from "./blobs.ts";
 import { migrate, open, VERSION } from "./database.ts";
 import { manifestQueries } from "./manifests.ts";
 import { repositoryQueries } from "./repositories.ts";
@@ -18,13 +18,13 @@ export type Catalog = ReturnType<typeof openCatalog>;
 export function openCatalog(path: string) {
   // What a 201 has acknowledged is on the disk.
   const db = open(path, "full");
-  const isNew = migrate(db, path);
+  const missing = migrate(db, path);
   // An upload that a power cut makes unknown is begun again: no reason to make everybody wait for
   // the disk at each of its steps.
   const relaxed = open(path, "normal");
   return {
-    /** True until {@link setFilled}: what is on disk is not in it yet. */
-    isNew,
+    /** Until {@link setFilled}: what of the layouts on disk is not in it yet. */
+    missing,
     setFilled: (): void => {
       db.run(`pragma user_version = ${VERSION}`);
     },
@@ -33,6 +33,7 @@ export function openCatalog(path: string) {
     ...manifestQueries(db),
     ...tagQueries(db),
     ...uploadQueries(relaxed),
+    ...sightQueries(relaxed),
     close: () => {
       relaxed.close();
       db.close();

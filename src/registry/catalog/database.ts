@@ -2,13 +2,14 @@
 import { Database } from "bun:sqlite";
 import { ProvError } from "../../base/errors.ts";
 
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Begins anew where filling it was cut short. */
 const SCHEMA = `
 drop table if exists repositories;
 drop table if exists blobs;
 drop table if exists manifests;
+drop table if exists manifest_parts;
 drop table if exists tags;
 drop table if exists uploads;
 create table repositories (
@@ -20,6 +21,8 @@ create table blobs (
   repository text not null,
   digest text not null,
   size integer not null,
+  -- when it was last pushed, mounted or asked for by one who may be about to push
+  seen_at integer not null,
   primary key (repository, digest)
 ) strict, without rowid;
 create index blobs_by_digest on blobs (digest);
@@ -33,9 +36,18 @@ create table manifests (
   annotations text not null,
   -- bytes of config and layers
   content_size integer not null,
+  pushed_at integer not null,
   primary key (repository, digest)
 ) strict, without rowid;
 create index manifests_by_subject on manifests (repository, subject) where subject is not null;
+-- what a manifest names: its config and layers, or an index's manifests
+create table manifest_parts (
+  repository text not null,
+  digest text not null,
+  part text not null,
+  primary key (repository, digest, part)
+) strict, without rowid;
+create index manifest_parts_by_part on manifest_parts (repository, part);
 create table tags (
   repository text not null,
   tag text not null,
@@ -54,6 +66,22 @@ create table uploads (
 ) strict;
 `;
 
+/** From version 1, which did not know what its manifests are made of, nor since when. */
+const SINCE_1 = `
+alter table blobs add column seen_at integer not null default 0;
+alter table manifests add column pushed_at integer not null default 0;
+create table manifest_parts (
+  repository text not null,
+  digest text not null,
+  part text not null,
+  primary key (repository, digest, part)
+) strict, without rowid;
+create index manifest_parts_by_part on manifest_parts (repository, part);
+`;
+
+/** What must be read from the layouts on disk before the catalog can be used. */
+export type Missing = "everything" | "parts" | "nothing";
+
 export function open(path: string, synchronous: "full" | "normal"): Database {
   const db = new Database(path, { create: true, strict: true });
   db.run("pragma busy_timeout = 5000");
@@ -62,8 +90,8 @@ export function open(path: string, synchronous: "full" | "normal"): Database {
   return db;
 }
 
-/** @returns true when the catalog must be filled. */
-export function migrate(db: Database, path: string): boolean {
+/** @throws {ProvError} `STORE_TOO_NEW` */
+export function migrate(db: Database, path: string): Missing {
   const row = db.query<{ user_version: number }, []>("pragma user_version").get();
   const found = row?.user_version ?? 0;
   if (found > VERSION) {
@@ -76,7 +104,16 @@ export function migrate(db: Database, path: string): boolean {
       },
     );
   }
-  if (found === VERSION) return false;
+  if (found === VERSION) return "nothing";
+  if (found === 1) {
+    if (!hasColumn(db, "blobs", "seen_at")) db.transaction(() => db.run(SINCE_1)).immediate();
+    return "parts";
+  }
   db.transaction(() => db.run(SCHEMA)).immediate();
-  return true;
+  return "everything";
+}
+
+/** A migration that was cut short before its parts were filled in is there already. */
+function hasColumn(db: Database, table: string, column: string): boolean {
+  return db.query("select 1 from pragma_table_info(?) where name = ?").get(table, column) !== null;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Database } from "bun:sqlite";
 import type { Digest } from "../digest.ts";
+import type { Manifest } from "../manifest.ts";
 import { touch } from "./repositories.ts";
 
 export interface ManifestRow {
@@ -12,6 +13,47 @@ export interface ManifestRow {
   readonly annotations: Readonly<Record<string, string>>;
   /** Bytes of its config and layers; 0 for an index. */
   readonly contentSize: number;
+  /** Unix epoch, ms. */
+  readonly pushedAt: number;
+}
+
+/** A manifest as it is put into the catalog. */
+export interface NewManifest {
+  readonly row: ManifestRow;
+  /** Everything it names, here or elsewhere: config and layers, or an index's manifests. */
+  readonly parts: readonly Digest[];
+  /** The blobs among them that the repository must have. */
+  readonly blobs: readonly Digest[];
+  /** With the time at which each was set; Unix epoch, ms. */
+  readonly tags: readonly { readonly tag: string; readonly updatedAt: number }[];
+}
+
+/** @param size in bytes. */
+export function newManifest(
+  manifest: Manifest,
+  {
+    digest,
+    size,
+    tags,
+    now,
+  }: Pick<ManifestRow, "digest" | "size"> & Pick<NewManifest, "tags"> & { now: number },
+): NewManifest {
+  const content = [...(manifest.config === undefined ? [] : [manifest.config]), ...manifest.layers];
+  return {
+    row: {
+      digest,
+      mediaType: manifest.mediaType,
+      size,
+      subject: manifest.subject?.digest ?? null,
+      artifactType: manifest.artifactType ?? null,
+      annotations: manifest.annotations,
+      contentSize: content.reduce((sum, part) => sum + part.size, 0),
+      pushedAt: now,
+    },
+    parts: [...content, ...manifest.manifests].map((part) => part.digest),
+    blobs: content.filter((part) => !part.isForeign).map((part) => part.digest),
+    tags,
+  };
 }
 
 interface RawManifest {
@@ -22,10 +64,11 @@ interface RawManifest {
   readonly artifact_type: string | null;
   readonly annotations: string;
   readonly content_size: number;
+  readonly pushed_at: number;
 }
 
 const MANIFEST_COLUMNS =
-  "digest, media_type, size, subject, artifact_type, annotations, content_size";
+  "digest, media_type, size, subject, artifact_type, annotations, content_size, pushed_at";
 
 function manifestFromRow(row: RawManifest): ManifestRow {
   return {
@@ -36,7 +79,45 @@ function manifestFromRow(row: RawManifest): ManifestRow {
     artifactType: row.artifact_type,
     annotations: JSON.parse(row.annotations),
     contentSize: row.content_size,
+    pushedAt: row.pushed_at,
   };
+}
+
+function hasBlob(db: Database, repository: string, digest: Digest): boolean {
+  return (
+    db.query("select 1 from blobs where repository = ? and digest = ?").get(repository, digest) !==
+    null
+  );
+}
+
+function writeManifest(db: Database, repository: string, manifest: NewManifest): void {
+  const { row, tags } = manifest;
+  db.query(
+    `insert or replace into manifests (repository, ${MANIFEST_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  ).run(
+    repository,
+    row.digest,
+    row.mediaType,
+    row.size,
+    row.subject,
+    row.artifactType,
+    JSON.stringify(row.annotations),
+    row.contentSize,
+    row.pushedAt,
+  );
+  writeParts(db, repository, manifest);
+  for (const { tag, updatedAt } of tags) {
+    db.query(
+      "insert or replace into tags (repository, tag, digest, updated_at) values (?, ?, ?, ?)",
+    ).run(repository, tag, row.digest, updatedAt);
+  }
+}
+
+function writeParts(db: Database, repository: string, { row, parts }: NewManifest): void {
+  const insert = db.query(
+    "insert or ignore into manifest_parts (repository, digest, part) values (?, ?, ?)",
+  );
+  for (const part of parts) insert.run(repository, row.digest, part);
 }
 
 export function manifestQueries(db: Database) {
@@ -63,39 +144,34 @@ export function manifestQueries(db: Database) {
         )
         .all(repository, subject)
         .map(manifestFromRow),
-    /** Writes the manifest and its tags together. */
-    putManifest: (
-      repository: string,
-      row: ManifestRow,
-      tags: readonly string[],
-      now: number,
-    ): void => {
-      db.transaction(() => {
-        touch(db, repository);
-        db.query(
-          `insert or replace into manifests (repository, ${MANIFEST_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)`,
-        ).run(
-          repository,
-          row.digest,
-          row.mediaType,
-          row.size,
-          row.subject,
-          row.artifactType,
-          JSON.stringify(row.annotations),
-          row.contentSize,
-        );
-        for (const tag of tags) {
-          db.query(
-            "insert or replace into tags (repository, tag, digest, updated_at) values (?, ?, ?, ?)",
-          ).run(repository, tag, row.digest, now);
-        }
-      }).immediate();
+    /**
+     * Writes the manifest and its tags together.
+     * @returns the blobs that it needs and the repository does not have: nothing was written then.
+     */
+    putManifest: (repository: string, manifest: NewManifest): readonly Digest[] =>
+      db
+        .transaction(() => {
+          const missing = manifest.blobs.filter((digest) => !hasBlob(db, repository, digest));
+          if (missing.length > 0) return missing;
+          touch(db, repository);
+          writeManifest(db, repository, manifest);
+          return [];
+        })
+        .immediate(),
+    /** Fills in what an older version of the catalog did not know. */
+    addParts: (repository: string, manifest: NewManifest): void => {
+      db.transaction(() => writeParts(db, repository, manifest)).immediate();
     },
     /** Removes the manifest and every tag of it. */
     removeManifest: (repository: string, digest: Digest): boolean =>
       db
         .transaction(() => {
-          db.query("delete from tags where repository = ? and digest = ?").run(repository, digest);
+          for (const table of ["tags", "manifest_parts"]) {
+            db.query(`delete from ${table} where repository = ? and digest = ?`).run(
+              repository,
+              digest,
+            );
+          }
           const { changes } = db
             .query("delete from manifests where repository = ? and digest = ?")
             .run(repository, digest);

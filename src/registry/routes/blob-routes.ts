@@ -22,6 +22,7 @@ export async function getBlob(call: Call): Promise<Response> {
   if (request.headers.get("if-none-match") === etag) return nothing(304, headers);
   // A HEAD response that is given a body would be sent with its length all the same, but read.
   if (request.method === "HEAD") {
+    parts.catalog.sightBlob(repository, digest, parts.now());
     return nothing(200, { ...headers, "accept-ranges": "bytes", "content-length": `${size}` });
   }
   const range = parseRange(request.headers.get("range"), size);

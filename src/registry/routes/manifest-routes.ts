@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
-import type { ManifestRow } from "../catalog/manifests.ts";
+import { type ManifestRow, type NewManifest, newManifest } from "../catalog/manifests.ts";
 import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
 import { type Descriptor, MANIFEST_MAX_BYTES, type Manifest, parseManifest } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
@@ -40,7 +40,10 @@ export async function putManifest(call: Call): Promise<Response> {
   }
   const manifest = requireValid(bytes, request.headers.get("content-type"));
   requireBlobs(parts, repository, manifest);
-  await store(parts, repository, bytes, rowOf(manifest, digest, bytes.byteLength), tags);
+  const now = parts.now();
+  const set = tags.map((tag) => ({ tag, updatedAt: now }));
+  const size = bytes.byteLength;
+  await store(parts, repository, bytes, newManifest(manifest, { digest, size, tags: set, now }));
   parts.layouts.schedule();
   parts.log.info({ user: access.identity, repository, digest, tags }, "manifest pushed");
   const headers = new Headers({
@@ -125,13 +128,7 @@ function requireBlobs({ catalog }: Parts, repository: string, manifest: Manifest
   const config = manifest.config === undefined ? [] : [manifest.config];
   const needed: Descriptor[] = [...config, ...manifest.layers].filter((d) => !d.isForeign);
   const missing = needed.filter(({ digest }) => catalog.blobSize(repository, digest) === undefined);
-  if (missing.length > 0) {
-    const digests = missing.map(({ digest }) => digest);
-    throw new OciError("blobs of the manifest are not in the repository", {
-      code: "MANIFEST_BLOB_UNKNOWN",
-      detail: { digests },
-    });
-  }
+  if (missing.length > 0) throw blobsUnknown(missing.map(({ digest }) => digest));
   for (const { digest, size } of needed) {
     const found = catalog.blobSize(repository, digest);
     if (found === size) continue;
@@ -139,27 +136,20 @@ function requireBlobs({ catalog }: Parts, repository: string, manifest: Manifest
   }
 }
 
-/** What the catalog keeps of a manifest of `size` bytes. */
-export function rowOf(manifest: Manifest, digest: Digest, size: number): ManifestRow {
-  const parts = [...(manifest.config === undefined ? [] : [manifest.config]), ...manifest.layers];
-  return {
-    digest,
-    mediaType: manifest.mediaType,
-    size,
-    subject: manifest.subject?.digest ?? null,
-    artifactType: manifest.artifactType ?? null,
-    annotations: manifest.annotations,
-    contentSize: parts.reduce((sum, part) => sum + part.size, 0),
-  };
+function blobsUnknown(digests: readonly Digest[]): OciError {
+  return new OciError("blobs of the manifest are not in the repository", {
+    code: "MANIFEST_BLOB_UNKNOWN",
+    detail: { digests },
+  });
 }
 
 async function store(
-  { storage, catalog, locks, now }: Parts,
+  { storage, catalog, locks }: Parts,
   repository: string,
   bytes: Uint8Array,
-  row: ManifestRow,
-  tags: readonly string[],
+  manifest: NewManifest,
 ): Promise<void> {
+  const { row } = manifest;
   await locks.run(`${repository} ${row.digest}`, async () => {
     if ((await storage.stat(repository, row.digest)) !== row.size) {
       const id = `manifest-${crypto.randomUUID()}`;
@@ -173,7 +163,9 @@ async function store(
         throw error;
       }
     }
-    catalog.putManifest(repository, row, tags, now());
+    // Looked for once more, together with the writing: they may have been removed in between.
+    const missing = catalog.putManifest(repository, manifest);
+    if (missing.length > 0) throw blobsUnknown(missing);
   });
 }
 

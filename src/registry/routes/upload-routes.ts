@@ -50,7 +50,7 @@ async function mountBlob(call: Call, digest: Digest): Promise<boolean> {
   return await parts.locks.run(`${repository} ${digest}`, async () => {
     const size = await parts.storage.stat(source, digest);
     if (size === undefined || !(await parts.storage.link(digest, source, repository))) return false;
-    parts.catalog.addBlob(repository, digest, size);
+    parts.catalog.addBlob(repository, digest, size, parts.now());
     parts.layouts.schedule();
     return true;
   });
@@ -102,7 +102,7 @@ async function finish(call: Call, id: string, digest: Digest): Promise<Response>
   const { repository, parts, access } = call;
   const size = await parts.locks.run(`${repository} ${digest}`, async () => {
     const bytes = await parts.uploads.finish(repository, id, digest);
-    parts.catalog.addBlob(repository, digest, bytes);
+    parts.catalog.addBlob(repository, digest, bytes, parts.now());
     return bytes;
   });
   parts.layouts.schedule();

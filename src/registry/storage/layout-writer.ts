@@ -12,7 +12,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { ManifestRow } from "../catalog/manifests.ts";
 import { MEDIA_TYPE } from "../manifest.ts";
 import { makeDirectory, writeWhole } from "./durable.ts";
-import { repositoryPath } from "./layout.ts";
+import { ANNOTATION, repositoryPath } from "./layout.ts";
 
 const PAUSE = seconds(1);
 
@@ -79,13 +79,15 @@ async function writeLayout(root: string, repository: string, catalog: Catalog): 
   await writeWhole(join(directory, "index.json"), renderIndex(repository, catalog));
 }
 
-/** Tagged manifests carry their tag as `org.opencontainers.image.ref.name`; the rest stand bare. */
+/** Tagged manifests carry their tag and its time; the rest stand bare. */
 function renderIndex(repository: string, catalog: Catalog): string {
   const rows = new Map(catalog.manifests(repository).map((row) => [row.digest, row]));
   const tags = catalog.tagRows(repository);
-  const tagged = tags.flatMap(({ tag, digest }) => {
+  const tagged = tags.flatMap(({ tag, digest, updatedAt }) => {
     const row = rows.get(digest);
-    return row === undefined ? [] : [describe(row, { "org.opencontainers.image.ref.name": tag })];
+    if (row === undefined) return [];
+    const taggedAt = new Date(updatedAt).toISOString();
+    return [describe(row, { [ANNOTATION.tag]: tag, [ANNOTATION.taggedAt]: taggedAt })];
   });
   for (const { digest } of tags) rows.delete(digest);
   const bare = [...rows.values()].map((row) => describe(row));

@@ -20,6 +20,14 @@ const RESERVED_COMPONENTS = ["blobs", "index.json", "oci-layout"];
 /** Stands behind a reserved component on disk: no component may end in it. */
 const ESCAPE = "_";
 
+/** Annotations of the descriptors in a repository's `index.json`. */
+export const ANNOTATION = {
+  /** OCI image-spec, annotations.md: how every tool finds a tag in a layout. */
+  tag: "org.opencontainers.image.ref.name",
+  /** When the tag was set (RFC 3339): retention counts from there, also after a rebuild. */
+  taggedAt: "vnd.prov.tagged-at",
+} as const;
+
 function directoryOf(repository: string): string {
   return repository
     .split("/")

@@ -9,12 +9,12 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { arrayAt, stringAt } from "../../base/json.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { type NewManifest, newManifest } from "../catalog/manifests.ts";
 import { ALGORITHMS, type Digest, parseDigest } from "../digest.ts";
 import { parseManifest } from "../manifest.ts";
 import { isRepository, isTag } from "../reference.ts";
-import { rowOf } from "../routes/manifest-routes.ts";
 import { errnoOf } from "./durable.ts";
-import { repositoryAt, repositoryBlobPath, repositoryPath } from "./layout.ts";
+import { ANNOTATION, repositoryAt, repositoryBlobPath, repositoryPath } from "./layout.ts";
 
 /**
  * Fills an empty catalog. What `index.json` names is a manifest; every other content of a repository
@@ -57,28 +57,57 @@ async function rebuildRepository(
   catalog: Catalog,
   now: number,
 ): Promise<void> {
-  const named = await readIndex(join(repositoryPath(root, repository), "index.json"));
-  for (const digest of await digestsOf(root, repository)) {
-    const path = repositoryBlobPath(root, repository, digest);
-    const entry = named.get(digest);
-    if (entry === undefined) {
-      catalog.addBlob(repository, digest, (await stat(path)).size);
-      continue;
-    }
-    const bytes = await Bun.file(path).bytes();
-    const manifest = parseManifest(bytes, entry.mediaType);
-    catalog.putManifest(repository, rowOf(manifest, digest, bytes.byteLength), entry.tags, now);
+  const named = await readIndex(root, repository, now);
+  const digests = await digestsOf(root, repository);
+  for (const digest of digests.filter((each) => !named.has(each))) {
+    const { size, mtimeMs } = await stat(repositoryBlobPath(root, repository, digest));
+    catalog.addBlob(repository, digest, size, Math.round(mtimeMs));
   }
+  for (const digest of digests) {
+    const entry = named.get(digest);
+    if (entry === undefined) continue;
+    const manifest = await readManifest(root, repository, digest, entry);
+    // One whose blobs are gone is still what was pushed.
+    catalog.putManifest(repository, { ...manifest, blobs: [] });
+  }
+}
+
+/** Adds to a catalog of version 1 what its manifests are made of. */
+export async function fillParts(root: string, catalog: Catalog): Promise<void> {
+  for (const repository of catalog.repositories()) {
+    for (const { digest, mediaType } of catalog.manifests(repository)) {
+      const entry = { mediaType, tags: [] };
+      catalog.addParts(repository, await readManifest(root, repository, digest, entry));
+    }
+  }
+}
+
+async function readManifest(
+  root: string,
+  repository: string,
+  digest: Digest,
+  { mediaType, tags }: Entry,
+): Promise<NewManifest> {
+  const path = repositoryBlobPath(root, repository, digest);
+  const bytes = await Bun.file(path).bytes();
+  const now = Math.round((await stat(path)).mtimeMs);
+  const manifest = parseManifest(bytes, mediaType);
+  return newManifest(manifest, { digest, size: bytes.byteLength, tags, now });
 }
 
 interface Entry {
   readonly mediaType: string | null;
-  readonly tags: string[];
+  readonly tags: { readonly tag: string; readonly updatedAt: number }[];
 }
 
-async function readIndex(path: string): Promise<ReadonlyMap<Digest, Entry>> {
+/** What `index.json` says; a tag without its time is as old as this call. */
+async function readIndex(
+  root: string,
+  repository: string,
+  now: number,
+): Promise<ReadonlyMap<Digest, Entry>> {
   const entries = new Map<Digest, Entry>();
-  const file = Bun.file(path);
+  const file = Bun.file(join(repositoryPath(root, repository), "index.json"));
   const index: unknown = (await file.exists()) ? await file.json() : undefined;
   for (const found of arrayAt(index, "manifests")) {
     const digest = parseDigest(stringAt(found, "digest") ?? "");
@@ -87,8 +116,11 @@ async function readIndex(path: string): Promise<ReadonlyMap<Digest, Entry>> {
       mediaType: stringAt(found, "mediaType") ?? null,
       tags: [],
     };
-    const tag = stringAt(found, "annotations", "org.opencontainers.image.ref.name");
-    if (tag !== undefined && isTag(tag)) entry.tags.push(tag);
+    const tag = stringAt(found, "annotations", ANNOTATION.tag);
+    const updatedAt = Date.parse(stringAt(found, "annotations", ANNOTATION.taggedAt) ?? "");
+    if (tag !== undefined && isTag(tag)) {
+      entry.tags.push({ tag, updatedAt: Number.isNaN(updatedAt) ? now : updatedAt });
+    }
     entries.set(digest, entry);
   }
   return entries;
