@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, open, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Block, blocksOf, readReadme, tableUnder } from "../docs/readme.ts";
-import { orasPath } from "../helpers/oras.ts";
+import { orasPath } from "../helpers/clients.ts";
 import { BINARY, ISO } from "./site.ts";
 import { eventually, eventuallyInFile, freePort } from "./world.ts";
 

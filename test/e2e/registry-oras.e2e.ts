@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { silentLog } from "../../src/base/deps.ts";
 import { openBlob, resolveArtifact } from "../../src/registry/client/pull.ts";
 import { digestOf } from "../../src/registry/digest.ts";
-import { orasPath } from "../helpers/oras.ts";
+import { orasPath } from "../helpers/clients.ts";
 import { noise, type Served, serveRegistry } from "../registry/served.ts";
 
 const PASSWORD = "correct horse";

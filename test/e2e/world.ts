@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { orasPath } from "../helpers/oras.ts";
+import { orasPath } from "../helpers/clients.ts";
 
 export interface World {
   readonly binary: string;
