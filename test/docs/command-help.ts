@@ -18,18 +18,17 @@ const COMPLETION: CommandHelp = {
 };
 
 /** Every command that prov has, as its own help tells. */
-export async function allCommands(): Promise<CommandHelp[]> {
+export function allCommands(): Promise<CommandHelp[]> {
+  return commandsBelow([]);
+}
+
+async function commandsBelow(words: readonly string[]): Promise<CommandHelp[]> {
+  if (words[0] === "completion") return [COMPLETION];
+  const text = await help(words);
+  const actions = listedIn(text);
+  if (actions.length === 0) return [commandFrom(text)];
   const commands: CommandHelp[] = [];
-  for (const words of listedIn(await help([]))) {
-    if (words[0] === "completion") {
-      commands.push(COMPLETION);
-      continue;
-    }
-    const text = await help(words);
-    const actions = listedIn(text);
-    if (actions.length === 0) commands.push(commandFrom(text));
-    for (const action of actions) commands.push(commandFrom(await help(action)));
-  }
+  for (const action of actions) commands.push(...(await commandsBelow(action)));
   return commands;
 }
 

@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type ErrorCode, ProvError } from "../../src/base/errors.ts";
 import { isObject } from "../../src/base/json.ts";
 import { formatBytes } from "../../src/base/units.ts";
@@ -25,10 +25,12 @@ import { planRecipe } from "../../src/workflows/plan-recipe.ts";
 import { allCommands, type CommandHelp, wordsOf } from "./command-help.ts";
 import {
   blocksOf,
+  documents,
   generatedSection,
   hereDocuments,
   provCommands,
   ROOT,
+  readDocument,
   readReadme,
   renderTable,
   tableUnder,
@@ -42,43 +44,40 @@ const firstColumn = (heading: string): string[] =>
   tableUnder(README, heading).map(([cell = ""]) => cell);
 
 describe("documents in README", () => {
-  const documents = BLOCKS.flatMap(({ language, text }) => [
+  const shown = BLOCKS.flatMap(({ language, text }) => [
     ...(language === "json" ? [text] : []),
     ...(language === "sh" ? Object.values(hereDocuments(text)) : []),
   ]);
   const isNetwork = (text: string) =>
     isObject(JSON.parse(text)) && "interfaces" in JSON.parse(text);
 
-  test.each(documents.filter((text) => !isNetwork(text)))(
-    "recipe %# can be planned (R14)",
-    (text) => {
-      const { recipe, findings } = parseRecipe(text);
-      expect(findings).toEqual([]);
-      if (recipe === undefined) return;
-      const { workflow } = workflowFor(recipe.taskTarget);
-      if (workflow === undefined) throw new Error(`no workflow for ${recipe.taskTarget}`);
-      const job = {
-        serverSerial: "README",
-        bootMedium: null,
-        artifact: { name: recipe.ociUrl ?? "", digest: null },
-        files: "/run/provision",
-      };
-      const { plans } = planRecipe({ workflow, recipe, job, machine: null, found: {} });
-      expect(plans.map(({ step }) => step)).toEqual(workflow.steps.map(({ name }) => name));
-    },
-  );
+  test.each(shown.filter((text) => !isNetwork(text)))("recipe %# can be planned (R14)", (text) => {
+    const { recipe, findings } = parseRecipe(text);
+    expect(findings).toEqual([]);
+    if (recipe === undefined) return;
+    const { workflow } = workflowFor(recipe.taskTarget);
+    if (workflow === undefined) throw new Error(`no workflow for ${recipe.taskTarget}`);
+    const job = {
+      serverSerial: "README",
+      bootMedium: null,
+      artifact: { name: recipe.ociUrl ?? "", digest: null },
+      files: "/run/provision",
+    };
+    const { plans } = planRecipe({ workflow, recipe, job, machine: null, found: {} });
+    expect(plans.map(({ step }) => step)).toEqual(workflow.steps.map(({ name }) => name));
+  });
 
-  test.each(documents.filter(isNetwork))("network configuration %# is valid", (text) => {
+  test.each(shown.filter(isNetwork))("network configuration %# is valid", (text) => {
     expect(parseNetworkConfig(JSON.parse(text)).findings).toEqual([]);
   });
 
   test("there are two recipes and two network configurations", () => {
-    expect(documents.map(isNetwork)).toEqual([false, false, true, true]);
+    expect(shown.map(isNetwork)).toEqual([false, false, true, true]);
   });
 
   test("the tour's recipe is a fixture", async () => {
     const path = join(ROOT, "test/fixtures/recipes/valid/readme-tour.json");
-    expect(documents[0]).toBe(await Bun.file(path).text());
+    expect(shown[0]).toBe(await Bun.file(path).text());
   });
 
   test("YAML files have keys that exist", () => {
@@ -91,11 +90,19 @@ describe("documents in README", () => {
   });
 });
 
-describe("commands in README", () => {
-  const shown = [
-    ...BLOCKS.filter(({ language }) => language === "sh").flatMap(({ text }) => provCommands(text)),
-    ...Array.from(README.matchAll(/`(prov [^`]+)`/g), ([, text = ""]) => provCommands(text).flat()),
-  ];
+const DOCUMENTS = await Promise.all(
+  (await documents()).map(async (path) => ({ path, text: await readDocument(path) })),
+);
+
+describe("commands in documents", () => {
+  const shown = DOCUMENTS.flatMap((document) => [
+    ...blocksOf(document.text)
+      .filter(({ language }) => language === "sh")
+      .flatMap(({ text }) => provCommands(text)),
+    ...Array.from(document.text.matchAll(/`(prov [^`]+)`/g), ([, text = ""]) =>
+      provCommands(text).flat(),
+    ),
+  ]);
   const settings = SETTINGS.map(({ key }) => flagOf(key));
 
   function commandOf(words: readonly string[]): CommandHelp | undefined {
@@ -240,16 +247,18 @@ test("what maintenance-os/README.md names is there", async () => {
   }
 });
 
-test("links in README lead somewhere", () => {
+test.each(DOCUMENTS)("links in $path lead somewhere", ({ path, text }) => {
   const slug = (heading: string) =>
     heading
       .toLowerCase()
       .replaceAll(/[^\w -]/g, "")
       .replaceAll(" ", "-");
-  const anchors = Array.from(README.matchAll(/^#+ (.+)$/gm), ([, heading = ""]) => slug(heading));
-  const links = Array.from(README.matchAll(/\]\(([^)]+)\)/g), ([, link = ""]) => link);
-  const broken = links.filter((link) =>
-    link.startsWith("#") ? !anchors.includes(link.slice(1)) : !existsSync(join(ROOT, link)),
-  );
-  expect(broken).toEqual([]);
+  const anchors = Array.from(text.matchAll(/^#+ (.+)$/gm), ([, heading = ""]) => slug(heading));
+  const links = Array.from(text.matchAll(/\]\(([^)]+)\)/g), ([, link = ""]) => link);
+  const isThere = (link: string) => {
+    const [file = "", anchor] = link.split("#");
+    if (file === "") return anchors.includes(anchor ?? "");
+    return existsSync(join(ROOT, dirname(path), file));
+  };
+  expect(links.filter((link) => !isThere(link))).toEqual([]);
 });

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /**
  * @module
- * README.md as data: its code blocks, tables and generated sections, for the tests that hold it to the code.
+ * README.md and what lies in docs/ as data: code blocks, tables and generated sections, for the tests that hold
+ * them to the code.
  */
 import { join } from "node:path";
 
@@ -18,6 +19,15 @@ export interface Block {
 }
 
 export const readReadme = (): Promise<string> => Bun.file(PATH).text();
+
+/** Paths of all documents for users, from the project's root. */
+export async function documents(): Promise<string[]> {
+  const others = await Array.fromAsync(new Bun.Glob("docs/**/*.md").scan({ cwd: ROOT }));
+  return ["README.md", ...others.sort()];
+}
+
+/** @param path from the project's root. */
+export const readDocument = (path: string): Promise<string> => Bun.file(join(ROOT, path)).text();
 
 /** Every fenced block, in order. */
 export function blocksOf(readme: string): Block[] {
