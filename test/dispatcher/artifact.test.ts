@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
+import { realSleep, silentLog } from "../../src/base/deps.ts";
 import { openArtifact } from "../../src/dispatcher/artifact.ts";
 import type { Envelope } from "../../src/jobs/envelope.ts";
 import { pushFile } from "../../src/registry/client/push.ts";
@@ -22,7 +23,8 @@ async function openSite() {
     authorization: null,
     ca: null,
   };
-  const push = { fetch, signal: SIGNAL, onProgress: () => {} };
+  const outside = { fetch, sleep: realSleep, now: Date.now, log: silentLog };
+  const push = { ...outside, signal: SIGNAL, onProgress: () => {} };
   const digest = await pushFile(target, path, "application/vnd.prov.rootfs.v1", push);
   const artifact = { registry: null, repository: "os-images/debian", reference: "13", digest };
   const envelope: Envelope = { ...ENVELOPE, artifact };

@@ -5,6 +5,7 @@
  */
 import { cp, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { realSleep, silentLog } from "../../src/base/deps.ts";
 import { seconds } from "../../src/base/units.ts";
 import { dispatch } from "../../src/dispatcher/dispatch.ts";
 import { runStep } from "../../src/dispatcher/step.ts";
@@ -50,7 +51,14 @@ export async function openInstall() {
     },
     tar,
     "application/vnd.prov.rootfs.v1",
-    { fetch, signal: new AbortController().signal, onProgress: () => {} },
+    {
+      fetch,
+      sleep: realSleep,
+      now: Date.now,
+      log: silentLog,
+      signal: new AbortController().signal,
+      onProgress: () => {},
+    },
   );
   const envelope: Envelope = {
     ...ENVELOPE,

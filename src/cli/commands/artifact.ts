@@ -85,6 +85,9 @@ async function push(cli: Cli, args: PushArgs): Promise<void> {
   const digest = await onFile("read", args.file, () =>
     pushFile(target, args.file, args.type, {
       fetch: cli.fetch,
+      sleep: cli.sleep,
+      now: cli.now,
+      log: journalLog(cli.terminal),
       signal: cli.terminal.signal,
       onProgress: (phase, done, total) => showProgress(cli, phase, done, total),
     }),

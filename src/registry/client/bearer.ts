@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { stringAt } from "../../base/json.ts";
-import type { ArtifactSource, PullDeps } from "./pull.ts";
+import type { Verb } from "./patience.ts";
+import type { ClientDeps, Remote } from "./remote.ts";
+
+/** What a token must allow; the registry's own challenge knows better where it says so. */
+const ACTIONS: Readonly<Record<Verb, string>> = { pull: "pull", push: "pull,push" };
 
 /**
  * Gets the token that a public registry asks for even where anybody may pull (the Docker registry
@@ -13,17 +17,18 @@ import type { ArtifactSource, PullDeps } from "./pull.ts";
  */
 export async function bearerFor(
   challenge: string | null,
-  source: ArtifactSource,
-  deps: PullDeps,
+  remote: Remote,
+  verb: Verb,
+  deps: ClientDeps,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
-  const url = tokenUrl(challenge, source);
+  const url = tokenUrl(challenge, remote, verb);
   if (url === undefined) return undefined;
-  const isOwn = url.origin === new URL(source.registry).origin;
+  const isOwn = url.origin === new URL(remote.registry).origin;
   const response = await deps.fetch(url.href, {
     redirect: "error",
-    ...(isOwn && source.authorization && { headers: { authorization: source.authorization } }),
-    ...(source.ca !== null && { tls: { ca: source.ca } }),
+    ...(isOwn && remote.authorization && { headers: { authorization: remote.authorization } }),
+    ...(remote.ca !== null && { tls: { ca: remote.ca } }),
     ...(signal !== undefined && { signal }),
   });
   if (response.status >= 500) throw new Error(`${url.host} answers HTTP ${response.status}`);
@@ -33,18 +38,18 @@ export async function bearerFor(
   return token === undefined ? undefined : `Bearer ${token}`;
 }
 
-function tokenUrl(challenge: string | null, source: ArtifactSource): URL | undefined {
+function tokenUrl(challenge: string | null, remote: Remote, verb: Verb): URL | undefined {
   const [, rest] = /^Bearer\s+(.*)$/i.exec(challenge ?? "") ?? [];
   const values = new Map(
     Array.from((rest ?? "").matchAll(/(\w+)="([^"]*)"/g), (m) => [m[1], m[2]] as const),
   );
   const url = URL.parse(values.get("realm") ?? "");
   // A token must not be asked for in the clear when the registry itself is not.
-  const isSafe = url?.protocol === "https:" || source.registry.startsWith("http:");
+  const isSafe = url?.protocol === "https:" || remote.registry.startsWith("http:");
   if (url === null || !isSafe) return undefined;
   const service = values.get("service");
   if (service !== undefined) url.searchParams.set("service", service);
-  const scope = values.get("scope") ?? `repository:${source.repository}:pull`;
+  const scope = values.get("scope") ?? `repository:${remote.repository}:${ACTIONS[verb]}`;
   url.searchParams.set("scope", scope);
   return url;
 }

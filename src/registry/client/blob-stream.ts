@@ -2,12 +2,20 @@
 import { ProvError } from "../../base/errors.ts";
 import { type Millis, seconds } from "../../base/units.ts";
 import { algorithmOf, type Digest } from "../digest.ts";
-import type { ArtifactSource, PullDeps } from "./pull.ts";
-import { ask, createPatience } from "./registry-request.ts";
+import { type Conversation, converse } from "./conversation.ts";
+import { createPatience } from "./patience.ts";
+import type { PullDeps } from "./pull.ts";
+import type { Remote } from "./remote.ts";
+import { watchStall } from "./stall.ts";
 
 export interface BlobContent {
   readonly digest: Digest;
   readonly size: number;
+}
+
+export interface WantedBlob extends BlobContent {
+  /** The part of it that is here already: only the rest is fetched, and all of it is verified. */
+  readonly have?: { readonly size: number; readonly hasher: Bun.CryptoHasher };
 }
 
 const DEFAULT_STALL: Millis = seconds(60);
@@ -17,8 +25,8 @@ const DEFAULT_STALL: Millis = seconds(60);
  * registry down. Errors when the size or the digest is not the blob's.
  */
 export function streamBlob(
-  source: ArtifactSource,
-  blob: BlobContent,
+  source: Remote,
+  blob: WantedBlob,
   deps: PullDeps,
   signal: AbortSignal | undefined,
 ): ReadableStream<Uint8Array> {
@@ -42,14 +50,15 @@ export function streamBlob(
 }
 
 async function* verified(
-  source: ArtifactSource,
-  blob: BlobContent,
+  source: Remote,
+  blob: WantedBlob,
   deps: PullDeps,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, undefined> {
-  const hasher = new Bun.CryptoHasher(algorithmOf(blob.digest));
-  let received = 0;
-  for await (const chunk of resumed(source, blob, deps, signal)) {
+  const hasher = blob.have?.hasher ?? new Bun.CryptoHasher(algorithmOf(blob.digest));
+  let received = blob.have?.size ?? 0;
+  const talk = converse(source, "pull", deps);
+  for await (const chunk of resumed(talk, blob, deps, signal)) {
     signal.throwIfAborted();
     hasher.update(chunk);
     received += chunk.byteLength;
@@ -66,16 +75,16 @@ async function* verified(
 
 /** Exactly `blob.size` bytes, over as many connections as it takes. */
 async function* resumed(
-  source: ArtifactSource,
-  blob: BlobContent,
+  talk: Conversation,
+  blob: WantedBlob,
   deps: PullDeps,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, undefined> {
-  const patience = createPatience(deps, blob.digest, signal);
-  let received = 0;
+  const patience = createPatience(deps, "pull", blob.digest, signal);
+  let received = blob.have?.size ?? 0;
   while (received < blob.size || blob.size === 0) {
     try {
-      for await (const chunk of fetchFrom(source, blob, received, deps, signal)) {
+      for await (const chunk of fetchFrom(talk, blob, received, deps, signal)) {
         patience.progress();
         received += chunk.byteLength;
         yield chunk;
@@ -91,18 +100,18 @@ async function* resumed(
 
 /** One connection's worth of bytes from `offset` on. */
 async function* fetchFrom(
-  source: ArtifactSource,
+  talk: Conversation,
   blob: BlobContent,
   offset: number,
   deps: PullDeps,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, undefined> {
-  const watch = watchStall(deps);
-  const path = `/v2/${source.repository}/blobs/${blob.digest}`;
+  const watch = watchStall(deps.stallAfter ?? DEFAULT_STALL, deps.now);
   const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-` };
+  const what = { path: `blobs/${blob.digest}`, subject: blob.digest };
   const either = AbortSignal.any([signal, watch.signal]);
   try {
-    const response = await watch.wait(ask(source, path, headers, deps, either));
+    const response = await watch.wait(talk.ask({ ...what, headers, signal: either }));
     let skip = offset - startOf(response, offset);
     let left = blob.size - offset;
     const reader = response.body?.getReader();
@@ -138,30 +147,4 @@ function tooLong(blob: BlobContent): ProvError {
   return new ProvError(`Cannot use ${blob.digest}: it is longer than its ${blob.size} bytes`, {
     code: "ARTIFACT_INVALID",
   });
-}
-
-/**
- * Ends a connection that has gone silent. The time in which the consumer takes nothing does not
- * count: only what is waited for does.
- */
-function watchStall({ now, stallAfter = DEFAULT_STALL }: PullDeps) {
-  const stalled = new AbortController();
-  let waitingSince: number | undefined;
-  const timer = setInterval(() => {
-    if (waitingSince !== undefined && now() - waitingSince >= stallAfter) {
-      stalled.abort(new Error(`no byte came for ${stallAfter} ms`));
-    }
-  }, stallAfter / 4);
-  return {
-    signal: stalled.signal,
-    async wait<T>(something: Promise<T>): Promise<T> {
-      waitingSince = now();
-      try {
-        return await something;
-      } finally {
-        waitingSince = undefined;
-      }
-    },
-    stop: () => clearInterval(timer),
-  };
 }

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { basename } from "node:path";
-import type { Fetch } from "../../base/deps.ts";
-import { ProvError } from "../../base/errors.ts";
 import { type Digest, digestOf } from "../digest.ts";
+import { MEDIA_TYPE } from "../manifest.ts";
+import { pushManifest } from "./manifest-transfer.ts";
+import { type PushDeps, pushBlob } from "./push-blob.ts";
+import type { Remote } from "./remote.ts";
+import { changed } from "./upload.ts";
 
-export interface PushTarget {
-  /** `http(s)://host:port` */
-  readonly registry: string;
-  readonly repository: string;
+export interface PushTarget extends Remote {
   readonly tag: string;
-  readonly authorization: string | null;
-  readonly ca: string | null;
 }
 
-export interface PushDeps {
-  readonly fetch: Fetch;
+export interface PushFileDeps extends Omit<PushDeps, "onProgress"> {
   readonly signal: AbortSignal;
   /** Bytes hashed and then bytes sent, each of the file's size. */
   readonly onProgress: (phase: "hashing" | "sending", done: number, total: number) => void;
@@ -22,7 +19,6 @@ export interface PushDeps {
 
 /** OCI image-spec, "Guidance for an empty descriptor". */
 const EMPTY = { bytes: "{}", mediaType: "application/vnd.oci.empty.v1+json" } as const;
-const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
 
 /** Layer media types by file name (OCI image-spec, media-types.md); what is none of them is an octet stream. */
 const LAYER_TYPES: readonly (readonly [suffix: RegExp, mediaType: string])[] = [
@@ -36,42 +32,47 @@ const LAYER_TYPES: readonly (readonly [suffix: RegExp, mediaType: string])[] = [
  * is not sent again.
  *
  * @returns the digest of the manifest.
- * @throws {ProvError} `REGISTRY_UNREACHABLE`, `UNAUTHENTICATED`, `FORBIDDEN`, `STORAGE_FULL`, `ARTIFACT_INVALID`
+ * @throws {ProvError} as pushBlob; `CONFLICT` when the file changes meanwhile.
  */
 export async function pushFile(
   target: PushTarget,
   path: string,
   artifactType: string,
-  deps: PushDeps,
+  deps: PushFileDeps,
 ): Promise<Digest> {
   const file = Bun.file(path);
+  const before = await file.stat();
   const digest = await hashFile(file, deps);
-  await pushBlob(target, digest, file, deps);
-  await pushBlob(target, digestOf(EMPTY.bytes), new Blob([EMPTY.bytes]), deps);
+  const { size } = before;
+  const open = (start: number, end: number) => Bun.file(path).slice(start, end);
+  const onProgress = (sent: number) => deps.onProgress("sending", sent, size);
+  await pushBlob(target, { digest, size, open }, { ...deps, onProgress });
+  const after = await Bun.file(path).stat();
+  if (after.size !== size || after.mtimeMs !== before.mtimeMs) throw changed();
+  const empty = new Blob([EMPTY.bytes]);
+  const config = { digest: digestOf(EMPTY.bytes), size: empty.size };
+  await pushBlob(target, { ...config, open: (s, e) => empty.slice(s, e) }, withoutProgress(deps));
 
   const layerType = LAYER_TYPES.find(([suffix]) => suffix.test(path))?.[1];
   const manifest = JSON.stringify({
     schemaVersion: 2,
-    mediaType: MANIFEST_TYPE,
+    mediaType: MEDIA_TYPE.image,
     artifactType,
-    config: { mediaType: EMPTY.mediaType, digest: digestOf(EMPTY.bytes), size: EMPTY.bytes.length },
+    config: { mediaType: EMPTY.mediaType, ...config },
     layers: [
       {
         mediaType: layerType ?? "application/octet-stream",
         digest,
-        size: file.size,
+        size,
         annotations: { "org.opencontainers.image.title": basename(path) },
       },
     ],
   });
-  await send(target, "PUT", `manifests/${target.tag}`, deps, {
-    body: manifest,
-    headers: { "content-type": MANIFEST_TYPE },
-  });
-  return digestOf(manifest);
+  const told = { bytes: manifest, mediaType: MEDIA_TYPE.image };
+  return await pushManifest(target, target.tag, told, withoutProgress(deps), deps.signal);
 }
 
-async function hashFile(file: Bun.BunFile, deps: PushDeps): Promise<Digest> {
+async function hashFile(file: Bun.BunFile, deps: PushFileDeps): Promise<Digest> {
   const hasher = new Bun.CryptoHasher("sha256");
   let done = 0;
   for await (const chunk of file.stream()) {
@@ -83,88 +84,6 @@ async function hashFile(file: Bun.BunFile, deps: PushDeps): Promise<Digest> {
   return `sha256:${hasher.digest("hex")}`;
 }
 
-/** OCI distribution-spec, "Pushing a blob monolithically", POST then PUT. */
-async function pushBlob(
-  target: PushTarget,
-  digest: Digest,
-  content: Blob,
-  deps: PushDeps,
-): Promise<void> {
-  const known = await send(target, "HEAD", `blobs/${digest}`, deps, {}, [404]);
-  if (known.ok) return;
-  const begun = await send(target, "POST", "blobs/uploads/", deps, {});
-  const location = begun.headers.get("location");
-  if (location === null) throw refused(target, "it named no place for the upload");
-  const url = new URL(location, `${target.registry}/`);
-  url.searchParams.set("digest", digest);
-  await sendTo(target, "PUT", url.href, deps, {
-    body: content,
-    headers: { "content-type": "application/octet-stream" },
-  });
-  deps.onProgress("sending", content.size, content.size);
-}
-
-function send(
-  target: PushTarget,
-  method: string,
-  path: string,
-  deps: PushDeps,
-  init: RequestInit,
-  allowed: readonly number[] = [],
-): Promise<Response> {
-  return sendTo(
-    target,
-    method,
-    `${target.registry}/v2/${target.repository}/${path}`,
-    deps,
-    init,
-    allowed,
-  );
-}
-
-const CODE_BY_STATUS = { 401: "UNAUTHENTICATED", 403: "FORBIDDEN", 507: "STORAGE_FULL" } as const;
-
-async function sendTo(
-  target: PushTarget,
-  method: string,
-  url: string,
-  deps: PushDeps,
-  init: RequestInit,
-  allowed: readonly number[] = [],
-): Promise<Response> {
-  const headers = new Headers(init.headers);
-  if (target.authorization !== null) headers.set("authorization", target.authorization);
-  let response: Response;
-  try {
-    response = await deps.fetch(url, {
-      ...init,
-      method,
-      headers,
-      signal: deps.signal,
-      ...(target.ca !== null && { tls: { ca: target.ca } }),
-    });
-  } catch (error) {
-    deps.signal.throwIfAborted();
-    throw new ProvError(`Cannot push to ${target.registry}`, {
-      code: "REGISTRY_UNREACHABLE",
-      cause: error,
-    });
-  }
-  if (response.ok || allowed.includes(response.status)) return response;
-  const text = (await response.text()).slice(0, 300);
-  const code = CODE_BY_STATUS[response.status as keyof typeof CODE_BY_STATUS];
-  throw refused(target, `HTTP ${response.status}: ${text}`, code);
-}
-
-function refused(
-  target: PushTarget,
-  why: string,
-  code:
-    | (typeof CODE_BY_STATUS)[keyof typeof CODE_BY_STATUS]
-    | "ARTIFACT_INVALID" = "ARTIFACT_INVALID",
-): ProvError {
-  return new ProvError(`Cannot push ${target.repository}:${target.tag} to ${target.registry}`, {
-    code,
-    cause: why,
-  });
+function withoutProgress({ onProgress: _, ...deps }: PushFileDeps): PushDeps {
+  return deps;
 }
