@@ -6,7 +6,10 @@
  * pattern fits.
  */
 
-/** Everybody without credentials, everybody of a role, or one user by name. */
+/**
+ * Everybody at all, everybody of a role or of one above it, or one user by name. Whoever logs in can never do
+ * less for it, and a higher role never less than a lower one.
+ */
 export type Principal = "anonymous" | "reader" | "operator" | "admin" | `user:${string}`;
 
 export interface Policy {
@@ -73,7 +76,17 @@ export function ruleFor(policy: Policy, repository: string): Rule {
   return policy.rules.find((rule) => fits(rule.repositories, repository)) ?? NO_RULE;
 }
 
+/** Compiled patterns: each request asks for some, and a policy has few. */
+const globs = new Map<string, Bun.Glob>();
+const GLOBS_MAX = 10_000;
+
 /** Whether a glob fits the whole of a repository's name or a tag. */
 export function fits(pattern: string, name: string): boolean {
-  return new Bun.Glob(pattern).match(name);
+  let glob = globs.get(pattern);
+  if (glob === undefined) {
+    if (globs.size >= GLOBS_MAX) globs.clear();
+    glob = new Bun.Glob(pattern);
+    globs.set(pattern, glob);
+  }
+  return glob.match(name);
 }
