@@ -17,6 +17,12 @@ export const MEDIA_TYPE = {
 /** distribution-spec, "Pushing manifests": at least 4 MiB must be taken, and some limit is right. */
 export const MANIFEST_MAX_BYTES = 4 * 1024 * 1024;
 
+/**
+ * RFC 6838, section 4.2. It becomes the Content-Type of what somebody else's browser may open, so
+ * that `text/html` is none.
+ */
+const MANIFEST_TYPE = /^application\/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$/;
+
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;
@@ -89,7 +95,11 @@ function mediaTypeOf(json: JsonObject, sent: string | null): string {
     throw new SyntaxError(`it says it is ${own} and was sent as ${sent}`);
   }
   const guessed = Array.isArray(json.manifests) ? MEDIA_TYPE.index : MEDIA_TYPE.image;
-  return own ?? sent ?? guessed;
+  const mediaType = own ?? sent ?? guessed;
+  if (!MANIFEST_TYPE.test(mediaType)) {
+    throw new SyntaxError(`${JSON.stringify(mediaType.slice(0, 200))} is no type of a manifest`);
+  }
+  return mediaType;
 }
 
 function kindOf(mediaType: string): Manifest["kind"] {

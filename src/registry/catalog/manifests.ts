@@ -22,7 +22,7 @@ export interface NewManifest {
   readonly row: ManifestRow;
   /** Everything it names, here or elsewhere: config and layers, or an index's manifests. */
   readonly parts: readonly Digest[];
-  /** The blobs among them that the repository must have. */
+  /** The blobs among them that must still be there when it is written. */
   readonly blobs: readonly Digest[];
   /** With the time at which each was set; Unix epoch, ms. */
   readonly tags: readonly { readonly tag: string; readonly updatedAt: number }[];
@@ -35,8 +35,9 @@ export function newManifest(
     digest,
     size,
     tags,
+    blobs,
     now,
-  }: Pick<ManifestRow, "digest" | "size"> & Pick<NewManifest, "tags"> & { now: number },
+  }: Pick<ManifestRow, "digest" | "size"> & Pick<NewManifest, "tags" | "blobs"> & { now: number },
 ): NewManifest {
   const content = [...(manifest.config === undefined ? [] : [manifest.config]), ...manifest.layers];
   return {
@@ -51,7 +52,7 @@ export function newManifest(
       pushedAt: now,
     },
     parts: [...content, ...manifest.manifests].map((part) => part.digest),
-    blobs: content.filter((part) => !part.isForeign).map((part) => part.digest),
+    blobs,
     tags,
   };
 }
@@ -137,13 +138,19 @@ export function manifestQueries(db: Database) {
         )
         .all(repository)
         .map(manifestFromRow),
-    referrers: (repository: string, subject: Digest): ManifestRow[] =>
-      db
-        .query<RawManifest, [string, string]>(
-          `select ${MANIFEST_COLUMNS} from manifests where repository = ? and subject = ?`,
+    /**
+     * Manifests with this subject whose digest comes after `last`, in the order of digests. Read as
+     * they are asked for: their annotations may be more than fits into memory.
+     */
+    *referrers(repository: string, subject: Digest, last: string): Generator<ManifestRow> {
+      const rows = db
+        .query<RawManifest, [string, string, string]>(
+          `select ${MANIFEST_COLUMNS} from manifests
+            where repository = ? and subject = ? and digest > ? order by digest`,
         )
-        .all(repository, subject)
-        .map(manifestFromRow),
+        .iterate(repository, subject, last);
+      for (const row of rows) yield manifestFromRow(row);
+    },
     /**
      * Writes the manifest and its tags together.
      * @returns the blobs that it needs and the repository does not have: nothing was written then.

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
-import { MEDIA_TYPE } from "../manifest.ts";
+import type { ManifestRow } from "../catalog/manifests.ts";
+import type { Digest } from "../digest.ts";
+import { MANIFEST_MAX_BYTES, MEDIA_TYPE } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
 import type { Call } from "./call.ts";
 import { requireDigest } from "./call.ts";
 
 /** Every tag of a repository when the client does not say how many it wants. */
 const NO_LIMIT = 1_000_000;
+/** Clients refuse an index that is larger than a manifest may be: some room for what is around. */
+const REFERRERS_BYTES = MANIFEST_MAX_BYTES - 4096;
 
 /** GET …/tags/list : distribution-spec end-8. */
 export function listTags({ query, repository, parts }: Call): Response {
@@ -36,29 +40,55 @@ export function listRepositories({ query, access, parts }: Call): Response {
   );
 }
 
-/** GET …/referrers/<digest> : distribution-spec end-12. Without referrers it is an empty index. */
+/**
+ * GET …/referrers/<digest> : distribution-spec end-12. Without referrers it is an empty index, and
+ * what is too long for one comes in several, in the order of digests.
+ */
 export function listReferrers({ query, repository, last, parts }: Call): Response {
   const subject = requireDigest(last);
   const wanted = query.get("artifactType");
-  const manifests = parts.catalog
-    .referrers(repository, subject)
-    .filter(({ artifactType }) => wanted === null || artifactType === wanted)
-    .map(({ mediaType, digest, size, artifactType, annotations }) => ({
-      mediaType,
-      digest,
-      size,
-      ...(artifactType !== null && { artifactType }),
-      ...(Object.keys(annotations).length > 0 && { annotations }),
-    }));
-  return new Response(
-    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE.index, manifests }),
-    {
-      headers: {
-        "content-type": MEDIA_TYPE.index,
-        ...(wanted !== null && { "oci-filters-applied": "artifactType" }),
-      },
-    },
-  );
+  const rows = parts.catalog.referrers(repository, subject, query.get("last") ?? "");
+  const { manifests, next } = takePage(rows, wanted);
+  const headers = new Headers({ "content-type": MEDIA_TYPE.index });
+  if (wanted !== null) headers.set("oci-filters-applied", "artifactType");
+  if (next !== undefined) {
+    const rest = new URLSearchParams({
+      ...(wanted !== null && { artifactType: wanted }),
+      last: next,
+    });
+    headers.set("link", `</v2/${repository}/referrers/${subject}?${rest}>; rel="next"`);
+  }
+  const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.index, manifests };
+  return new Response(JSON.stringify(index), { headers });
+}
+
+/**
+ * As many descriptors as an index may have bytes, and one at least.
+ * @returns `next`: the last of them, when there are more.
+ */
+function takePage(rows: Iterable<ManifestRow>, artifactType: string | null) {
+  const manifests = [];
+  let bytes = 0;
+  let last: Digest | undefined;
+  for (const row of rows) {
+    if (artifactType !== null && row.artifactType !== artifactType) continue;
+    const descriptor = descriptorOf(row);
+    bytes += Buffer.byteLength(JSON.stringify(descriptor));
+    if (last !== undefined && bytes > REFERRERS_BYTES) return { manifests, next: last };
+    manifests.push(descriptor);
+    last = row.digest;
+  }
+  return { manifests, next: undefined };
+}
+
+function descriptorOf({ mediaType, digest, size, artifactType, annotations }: ManifestRow) {
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(artifactType !== null && { artifactType }),
+    ...(Object.keys(annotations).length > 0 && { annotations }),
+  };
 }
 
 function pageSize(query: URLSearchParams): number {

@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
+import { setImmediate } from "node:timers/promises";
 import { type ManifestRow, type NewManifest, newManifest } from "../catalog/manifests.ts";
 import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
-import { type Descriptor, MANIFEST_MAX_BYTES, type Manifest, parseManifest } from "../manifest.ts";
+import { MANIFEST_MAX_BYTES, type Manifest, parseManifest } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
 import { isTag } from "../reference.ts";
 import { type Call, nothing, type Parts, requireDigest } from "./call.ts";
+import { requireUnchanged } from "./conditional.ts";
+import { contentResponse } from "./content-response.ts";
 
-/** GET and HEAD: distribution-spec end-3. */
+const LOOK_UPS_AT_ONCE = 500;
+
+/** GET and HEAD: distribution-spec end-3. There is one form of each manifest, whatever is accepted. */
 export function getManifest({ request, repository, last, parts }: Call): Response {
-  const row = requireManifest(parts, repository, last);
-  const headers = {
-    "content-type": row.mediaType,
-    "content-length": `${row.size}`,
-    "docker-content-digest": row.digest,
-    etag: `"${row.digest}"`,
-    "x-content-type-options": "nosniff",
-  };
-  if (request.headers.get("if-none-match") === headers.etag) return nothing(304, headers);
-  if (request.method === "HEAD") return nothing(200, headers);
-  return new Response(parts.storage.read(repository, row.digest), { headers });
+  const { digest, mediaType, size } = requireManifest(parts, repository, last);
+  const read = () => parts.storage.read(repository, digest);
+  return contentResponse(request, { digest, mediaType, size, read });
 }
 
 /**
@@ -39,13 +36,15 @@ export async function putManifest(call: Call): Promise<Response> {
     });
   }
   const manifest = requireValid(bytes, request.headers.get("content-type"));
-  requireBlobs(parts, repository, manifest);
+  const { present, absent } = await look(parts, repository, manifest);
   const now = parts.now();
   const set = tags.map((tag) => ({ tag, updatedAt: now }));
   const size = bytes.byteLength;
-  await store(parts, repository, bytes, newManifest(manifest, { digest, size, tags: set, now }));
+  const added = { digest, size, tags: set, blobs: present, now };
+  await store(call, bytes, newManifest(manifest, added));
   parts.layouts.schedule();
-  parts.log.info({ user: access.identity, repository, digest, tags }, "manifest pushed");
+  const { identity: user } = access;
+  parts.log.info({ user, repository, digest, tags, absent }, "manifest pushed");
   const headers = new Headers({
     location: `/v2/${repository}/manifests/${digest}`,
     "docker-content-digest": digest,
@@ -58,10 +57,8 @@ export async function putManifest(call: Call): Promise<Response> {
 /** DELETE of a tag, or of a manifest with all its tags (end-9). */
 export async function deleteManifest(call: Call): Promise<Response> {
   const { repository, last, parts, access } = call;
-  if (last.includes(":")) await removeManifest(parts, repository, requireDigest(last));
-  else if (!parts.catalog.removeTag(repository, requireTag(last))) {
-    throw new OciError(`the repository has no tag ${last}`, { code: "MANIFEST_UNKNOWN" });
-  }
+  if (last.includes(":")) await removeManifest(call, requireDigest(last));
+  else removeTag(call, requireTag(last));
   parts.layouts.schedule();
   parts.log.info({ user: access.identity, repository, reference: last }, "manifest deleted");
   return nothing(202);
@@ -121,62 +118,102 @@ function requireValid(bytes: Uint8Array, contentType: string | null): Manifest {
 }
 
 /**
- * What an image is made of must be here, and as long as it says. An index may name manifests that
- * never come (a sparse index), and a subject may come later.
+ * Looks which of a manifest's config and layers are here. It may come before them, or without them: an
+ * image of which a mirror has only some layers. What is here must be as long as the manifest says.
  */
-function requireBlobs({ catalog }: Parts, repository: string, manifest: Manifest): void {
-  const config = manifest.config === undefined ? [] : [manifest.config];
-  const needed: Descriptor[] = [...config, ...manifest.layers].filter((d) => !d.isForeign);
-  const missing = needed.filter(({ digest }) => catalog.blobSize(repository, digest) === undefined);
-  if (missing.length > 0) throw blobsUnknown(missing.map(({ digest }) => digest));
-  for (const { digest, size } of needed) {
+async function look(
+  { catalog }: Parts,
+  repository: string,
+  { config, layers }: Manifest,
+): Promise<{ present: Digest[]; absent: number }> {
+  const named = [...(config === undefined ? [] : [config]), ...layers];
+  const present: Digest[] = [];
+  let absent = 0;
+  for (const [i, { digest, size, isForeign }] of named.entries()) {
+    // Tens of thousands fit into a manifest: others are answered meanwhile.
+    if (i % LOOK_UPS_AT_ONCE === LOOK_UPS_AT_ONCE - 1) await setImmediate();
     const found = catalog.blobSize(repository, digest);
-    if (found === size) continue;
-    throw new OciError(`${digest} has ${found} bytes, not ${size}`, { code: "MANIFEST_INVALID" });
+    if (found === size) present.push(digest);
+    else if (found === undefined) absent += isForeign ? 0 : 1;
+    else {
+      throw new OciError(`${digest} has ${found} bytes, not ${size}`, { code: "MANIFEST_INVALID" });
+    }
   }
+  return { present, absent };
 }
 
 function blobsUnknown(digests: readonly Digest[]): OciError {
-  return new OciError("blobs of the manifest are not in the repository", {
+  return new OciError("blobs of the manifest were removed while it was pushed", {
     code: "MANIFEST_BLOB_UNKNOWN",
     detail: { digests },
   });
 }
 
 async function store(
-  { storage, catalog, locks }: Parts,
-  repository: string,
+  { request, repository, last, parts }: Call,
   bytes: Uint8Array,
   manifest: NewManifest,
 ): Promise<void> {
+  const { storage, catalog, locks } = parts;
   const { row } = manifest;
   await locks.run(`${repository} ${row.digest}`, async () => {
     if ((await storage.stat(repository, row.digest)) !== row.size) {
-      const id = `manifest-${crypto.randomUUID()}`;
-      try {
-        await storage.begin(id);
-        const writer = await storage.append(id, 0);
-        await writer.write([bytes]).finally(() => writer.close());
-        await storage.commit(id, repository, row.digest);
-      } catch (error) {
-        await storage.cancel(id);
-        throw error;
-      }
+      await write(parts, repository, bytes, row.digest);
     }
-    // Looked for once more, together with the writing: they may have been removed in between.
-    const missing = catalog.putManifest(repository, manifest);
-    if (missing.length > 0) throw blobsUnknown(missing);
+    try {
+      // Nothing is awaited between the question and the answer to it.
+      requireUnchanged(request.headers, findManifest(parts, repository, last)?.digest);
+      const missing = catalog.putManifest(repository, manifest);
+      if (missing.length > 0) throw blobsUnknown(missing);
+    } catch (error) {
+      await removeUnlisted(parts, repository, row.digest);
+      throw error;
+    }
   });
 }
 
-async function removeManifest(parts: Parts, repository: string, digest: Digest): Promise<void> {
-  const { storage, catalog, locks } = parts;
+async function write(
+  { storage }: Parts,
+  repository: string,
+  bytes: Uint8Array,
+  digest: Digest,
+): Promise<void> {
+  const id = `manifest-${crypto.randomUUID()}`;
+  try {
+    await storage.begin(id);
+    const writer = await storage.append(id, 0);
+    await writer.write([bytes]).finally(() => writer.close());
+    await storage.commit(id, repository, digest);
+  } catch (error) {
+    await storage.cancel(id);
+    throw error;
+  }
+}
+
+function removeTag({ request, repository, parts }: Call, tag: string): void {
+  requireUnchanged(request.headers, findManifest(parts, repository, tag)?.digest);
+  if (parts.catalog.removeTag(repository, tag)) return;
+  throw new OciError(`the repository has no tag ${tag}`, { code: "MANIFEST_UNKNOWN" });
+}
+
+async function removeManifest({ request, repository, parts }: Call, digest: Digest): Promise<void> {
+  const { catalog, locks } = parts;
   await locks.run(`${repository} ${digest}`, async () => {
+    requireUnchanged(request.headers, catalog.manifest(repository, digest)?.digest);
     if (!catalog.removeManifest(repository, digest)) {
       throw new OciError(`the repository has no manifest ${digest}`, { code: "MANIFEST_UNKNOWN" });
     }
-    if (catalog.blobSize(repository, digest) === undefined) {
-      await storage.delete(repository, digest);
-    }
+    await removeUnlisted(parts, repository, digest);
   });
+}
+
+/** Removes content that is neither a manifest nor a blob of the repository. */
+async function removeUnlisted(
+  { storage, catalog }: Parts,
+  repository: string,
+  digest: Digest,
+): Promise<void> {
+  if (catalog.manifest(repository, digest) !== undefined) return;
+  if (catalog.blobSize(repository, digest) !== undefined) return;
+  await storage.delete(repository, digest);
 }

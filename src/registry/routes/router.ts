@@ -20,13 +20,18 @@ import {
 
 interface Route {
   readonly action: RegistryAction;
+  /** Not for anonymous callers, whatever else they may do. */
+  readonly needsIdentity?: boolean;
   readonly run: (call: Call) => Response | Promise<Response>;
 }
 
-/** Names have slashes, so that the last match of a fixed part decides: patterns, not a tree. */
+/**
+ * Names have slashes, so that the last match of a fixed part decides: patterns, not a tree. HEAD is a
+ * GET of which the server leaves the body out.
+ */
 const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Route>>])[] = [
-  [/^\/v2\/?$/, { GET: { action: "pull", run: base }, HEAD: { action: "pull", run: base } }],
-  [/^\/v2\/_catalog$/, { GET: { action: "pull", run: listRepositories } }],
+  [/^\/v2\/?$/, { GET: { action: "pull", run: base } }],
+  [/^\/v2\/_catalog$/, { GET: { action: "pull", needsIdentity: true, run: listRepositories } }],
   [/^\/v2\/(?<name>.+)\/blobs\/uploads\/?$/, { POST: { action: "push", run: startUpload } }],
   [
     /^\/v2\/(?<name>.+)\/blobs\/uploads\/(?<last>[^/]+)$/,
@@ -41,7 +46,6 @@ const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Route>>])[] = 
     /^\/v2\/(?<name>.+)\/blobs\/(?<last>[^/]+)$/,
     {
       GET: { action: "pull", run: getBlob },
-      HEAD: { action: "pull", run: getBlob },
       DELETE: { action: "delete", run: deleteBlob },
     },
   ],
@@ -49,7 +53,6 @@ const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Route>>])[] = 
     /^\/v2\/(?<name>.+)\/manifests\/(?<last>[^/]+)$/,
     {
       GET: { action: "pull", run: getManifest },
-      HEAD: { action: "pull", run: getManifest },
       PUT: { action: "push", run: putManifest },
       DELETE: { action: "delete", run: deleteManifest },
     },
@@ -92,22 +95,23 @@ async function route(request: Request, access: Access, parts: Parts): Promise<Re
     if (repository !== "" && !isRepository(repository)) {
       throw new OciError("that is not a repository name", { code: "NAME_INVALID" });
     }
-    const found = methods[request.method];
+    const found = methods[request.method === "HEAD" ? "GET" : request.method];
     if (found === undefined) {
-      const allow = Object.keys(methods).join(", ");
+      const allow = Object.keys(methods).join(", ").replace("GET", "GET, HEAD");
       throw new OciError(`use ${allow}`, { code: "UNSUPPORTED", headers: { allow } });
     }
-    authorize(access, found.action, repository);
+    authorize(access, found, repository);
     const last = decodeLast(match.groups?.last ?? "");
     return await found.run({ request, query: url.searchParams, access, repository, last, parts });
   }
   throw new OciError("there is nothing at this path", { code: "UNSUPPORTED", status: 404 });
 }
 
-function authorize(access: Access, action: RegistryAction, repository: string): void {
+function authorize(access: Access, { action, needsIdentity }: Route, repository: string): void {
   // Anybody who is known may see that this is a registry.
   const isKnown = access.identity !== "anonymous";
-  if ((repository === "" && isKnown) || access.may(action, repository)) return;
+  const isOpen = needsIdentity !== true && access.may(action, repository);
+  if (isOpen || (repository === "" && isKnown)) return;
   if (isKnown) {
     throw new OciError(`${access.identity} may not ${action} here`, {
       code: "DENIED",

@@ -76,19 +76,19 @@ export async function uploadStatus({ repository, last, parts }: Call): Promise<R
 
 /** PATCH: a chunk, or all there is (end-5). */
 export async function appendUpload(call: Call): Promise<Response> {
-  const { request, repository, last, parts } = call;
-  const start = await chunkStart(call);
-  const received = await parts.uploads.append(repository, last, bodyOf(request), start);
+  const { repository, last, parts } = call;
+  const { body, start } = await chunkOf(call);
+  const received = await parts.uploads.append(repository, last, body, start);
   return progress(202, repository, last, received);
 }
 
 /** PUT: the last chunk, if any, and the digest of the whole (end-6). */
 export async function finishUpload(call: Call): Promise<Response> {
-  const { request, query, repository, last, parts } = call;
+  const { query, repository, last, parts } = call;
   const digest = requireDigest(query.get("digest") ?? "");
-  const start = await chunkStart(call);
+  const { body, start } = await chunkOf(call);
   await parts.uploads.expect(repository, last, digest);
-  await parts.uploads.append(repository, last, bodyOf(request), start);
+  await parts.uploads.append(repository, last, body, start);
   return await finish(call, last, digest);
 }
 
@@ -110,10 +110,15 @@ async function finish(call: Call, id: string, digest: Digest): Promise<Response>
   return created(repository, digest);
 }
 
-/** @throws {OciError} 416 for a header nobody can read, `SIZE_INVALID` when it contradicts the length. */
-async function chunkStart({ request, repository, last, parts }: Call): Promise<number | null> {
+/**
+ * The body, and where it says it begins (`Content-Range`); null when it does not say.
+ * @throws {OciError} 416 for a header nobody can read, `SIZE_INVALID` when it contradicts the length.
+ */
+async function chunkOf(call: Call): Promise<{ body: Body; start: number | null }> {
+  const { request, repository, last, parts } = call;
+  const body = bodyOf(request);
   const header = request.headers.get("content-range");
-  if (header === null) return null;
+  if (header === null) return { body, start: null };
   const range = parseContentRange(header);
   if (range === undefined) {
     const received = await parts.uploads.received(repository, last);
@@ -123,13 +128,13 @@ async function chunkStart({ request, repository, last, parts }: Call): Promise<n
       headers: { location: uploadUrl(repository, last), range: rangeOf(received) },
     });
   }
-  const length = lengthOf(request);
-  if (length !== null && length !== range.last - range.first + 1) {
-    throw new OciError(`${header} is not the ${length} bytes that are sent`, {
+  const length = range.last - range.first + 1;
+  if (body.length !== null && body.length !== length) {
+    throw new OciError(`${header} is not the ${body.length} bytes that are sent`, {
       code: "SIZE_INVALID",
     });
   }
-  return range.first;
+  return { body: { ...body, length }, start: range.first };
 }
 
 function bodyOf(request: Request): Body {

@@ -66,9 +66,7 @@ async function rebuildRepository(
   for (const digest of digests) {
     const entry = named.get(digest);
     if (entry === undefined) continue;
-    const manifest = await readManifest(root, repository, digest, entry);
-    // One whose blobs are gone is still what was pushed.
-    catalog.putManifest(repository, { ...manifest, blobs: [] });
+    catalog.putManifest(repository, await readManifest(root, repository, digest, entry));
   }
 }
 
@@ -92,7 +90,9 @@ async function readManifest(
   const bytes = await Bun.file(path).bytes();
   const now = Math.round((await stat(path)).mtimeMs);
   const manifest = parseManifest(bytes, mediaType);
-  return newManifest(manifest, { digest, size: bytes.byteLength, tags, now });
+  // One whose blobs are gone is still what was pushed.
+  const blobs: Digest[] = [];
+  return newManifest(manifest, { digest, size: bytes.byteLength, tags, blobs, now });
 }
 
 interface Entry {
