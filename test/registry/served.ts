@@ -12,6 +12,7 @@ import {
   type RegistryDeps,
 } from "../../src/registry/registry.ts";
 import type { Access } from "../../src/registry/routes/call.ts";
+import type { Certificate } from "./certificate.ts";
 
 export const everything: Access = { identity: "test", may: () => true };
 
@@ -30,26 +31,31 @@ export interface Served {
 }
 
 export async function serveRegistry(
-  options: Partial<RegistryDeps> & { accessOf?: (request: Request) => Access } = {},
+  options: Partial<RegistryDeps> & {
+    accessOf?: (request: Request) => Access;
+    tls?: Certificate;
+  } = {},
 ): Promise<Served> {
-  const { accessOf = () => everything, ...deps } = options;
+  const { accessOf = () => everything, tls, ...deps } = options;
   const root = deps.root ?? (await mkdtemp(join(tmpdir(), "prov-registry-")));
   const registry = await createRegistry({ log: silentLog, now: Date.now, ...deps, root });
   const server = Bun.serve({
     ...REGISTRY_SERVER_OPTIONS,
     port: 0,
     hostname: "127.0.0.1",
+    ...(tls && { tls }),
     fetch: (request) => registry.handle(request, accessOf(request)),
   });
   const port = server.port ?? 0;
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
+  const trust = tls && { tls: { ca: tls.cert } };
   return {
     root,
     url,
     port,
     registry,
     ask: (method, path, init) =>
-      fetch(`${url}/v2/${path}`, { method, redirect: "manual", ...init }),
+      fetch(`${url}/v2/${path}`, { method, redirect: "manual", ...trust, ...init }),
     crash: () => server.stop(true),
     async [Symbol.asyncDispose]() {
       await server.stop(true);
