@@ -7,7 +7,7 @@
  */
 import { type Clock, type Log, realSleep, type Sleep } from "../base/deps.ts";
 import { createKeyedLock } from "../base/keyed-lock.ts";
-import { type Millis, mib, seconds } from "../base/units.ts";
+import { type Millis, mib, millis } from "../base/units.ts";
 import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import type { TagRow } from "./catalog/tags.ts";
 import type { Digest } from "./digest.ts";
@@ -38,7 +38,7 @@ export interface RegistryDeps {
   readonly sleep?: Sleep;
   /** Bytes that uploads leave free on the disk. Default: 128 MiB. */
   readonly reserveBytes?: number;
-  /** After so long an upload that brings little makes room for the next one. Default: 5 s. */
+  /** After twice as long an upload that brings little makes room for the next one. Default: 250 ms. */
   readonly slowAfter?: Millis;
 }
 
@@ -73,7 +73,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
     now,
     sleep = realSleep,
     reserveBytes = mib(128),
-    slowAfter = seconds(5),
+    slowAfter = millis(250),
   } = deps;
   const storage = await openBlobStorage(root);
   const catalog = openCatalog(catalogPath(root));

@@ -3,12 +3,13 @@
 import { setImmediate } from "node:timers/promises";
 import { type ManifestRow, type NewManifest, newManifest } from "../catalog/manifests.ts";
 import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
-import { MANIFEST_MAX_BYTES, type Manifest, parseManifest } from "../manifest.ts";
+import { type Manifest, parseManifest } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
 import { isTag } from "../reference.ts";
 import { type Call, nothing, type Parts, requireDigest } from "./call.ts";
 import { requireUnchanged } from "./conditional.ts";
 import { contentResponse } from "./content-response.ts";
+import { readManifestBody } from "./manifest-body.ts";
 
 const LOOK_UPS_AT_ONCE = 500;
 
@@ -28,7 +29,7 @@ export async function putManifest(call: Call): Promise<Response> {
   const asked = last.includes(":") ? requireDigest(last) : undefined;
   const tags = asked === undefined ? [last] : query.getAll("tag");
   for (const tag of tags) requireTag(tag);
-  const bytes = await readLimited(request);
+  const bytes = await readManifestBody(request);
   const digest = digestOf(bytes, asked === undefined ? "sha256" : algorithmOf(asked));
   if (asked !== undefined && asked !== digest) {
     throw new OciError(`the manifest has digest ${digest}, not ${asked}`, {
@@ -84,25 +85,6 @@ function requireManifest(parts: Parts, repository: string, reference: string): M
 function requireTag(text: string): string {
   if (isTag(text)) return text;
   throw new OciError(`"${text.slice(0, 200)}" is not a tag`, { code: "TAG_INVALID" });
-}
-
-async function readLimited(request: Request): Promise<Uint8Array> {
-  if (Number(request.headers.get("content-length") ?? 0) > MANIFEST_MAX_BYTES) throw tooLarge();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MANIFEST_MAX_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function tooLarge(): OciError {
-  return new OciError(`a manifest has at most ${MANIFEST_MAX_BYTES} bytes`, {
-    code: "MANIFEST_INVALID",
-    status: 413,
-  });
 }
 
 function requireValid(bytes: Uint8Array, contentType: string | null): Manifest {

@@ -64,9 +64,15 @@ function createSink(
   return {
     /** Resolves when no checkpoint is on its way any more. */
     settled: async () => await checkpoint,
-    hash: (chunk: Uint8Array) => void hasher.update(chunk),
+    hash(chunk: Uint8Array): void {
+      hasher.update(chunk);
+      session.arrived += chunk.byteLength;
+    },
     async write(chunks: readonly Uint8Array[]): Promise<void> {
-      await writer.write(chunks);
+      session.isWriting = true;
+      await writer.write(chunks).finally(() => {
+        session.isWriting = false;
+      });
       session.received += chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
       if (session.received - checked >= SPACE_CHECK_BYTES) {
         checked = session.received;

@@ -14,7 +14,7 @@ export interface UploadDeps {
   readonly now: Clock;
   /** Bytes that uploads leave free on the disk. */
   readonly reserveBytes: number;
-  /** How often each body is looked at: whether it is a slow one. */
+  /** How often each body is looked at: whether it waits for its client. */
   readonly slowAfter: Millis;
 }
 
@@ -40,6 +40,10 @@ export interface Session {
   algorithm: Algorithm;
   /** Bytes in the file. */
   received: number;
+  /** Bytes that have come over the network in this process. */
+  arrived: number;
+  /** True while it is the disk that the body waits for. */
+  isWriting: boolean;
   /** Of exactly `received` bytes; undefined until it is made. */
   hasher: Bun.CryptoHasher | undefined;
   /** The request that is feeding it now. */
@@ -73,6 +77,8 @@ export async function findSession(
     algorithm: row.algorithm,
     // Behind this lies what a crash may have left half-written.
     received: Math.min(row.received, size),
+    arrived: 0,
+    isWriting: false,
     hasher: undefined,
     active: undefined,
   };

@@ -22,8 +22,8 @@ import {
 
 /** Each body being read costs 3 to 6 MB; one that waits costs nothing, because TCP stalls it. */
 const ACTIVE_BODIES = 24;
-/** A body that brings less than this in {@link UploadDeps.slowAfter} is slow. */
-const SLOW_BYTES = 1024 * 1024;
+/** A client that brings less than this is slow; in bytes per millisecond. */
+const SLOW_RATE = 200;
 /** An upload nobody has touched for so long is given up. */
 const ABANDONED_AFTER_MS = 24 * 3600 * 1000;
 
@@ -142,12 +142,19 @@ async function append(
   return session.received;
 }
 
-/** A slow client takes little memory, and must not keep the fast ones waiting for as long as it likes. */
+/**
+ * A slow client takes little memory, and must not keep the fast ones waiting for as long as it likes:
+ * a thousand of them are passed in half a minute. It is one when it is slow twice in a row, because
+ * it is not to blame for a pause of this process.
+ */
 function leaveWhenSlow(session: Session, after: Millis, leave: () => void) {
-  let seen = session.received;
+  let seen = session.arrived;
+  let wasSlow = false;
   return setInterval(() => {
-    if (session.received - seen < SLOW_BYTES) leave();
-    seen = session.received;
+    const isSlow = !session.isWriting && session.arrived - seen < SLOW_RATE * after;
+    if (isSlow && wasSlow) leave();
+    wasSlow = isSlow;
+    seen = session.arrived;
   }, after);
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { afterAll, beforeAll } from "bun:test";
-import type { RegistryDeps } from "../../../src/registry/registry.ts";
 import { type Served, serveRegistry } from "../served.ts";
 import type { Ask } from "./pushing.ts";
 
@@ -12,7 +11,7 @@ export interface OneServer {
 }
 
 /** One registry for all tests of a file: each works in repositories of its own. */
-export function oneServer(options: Partial<RegistryDeps> = {}): OneServer {
+export function oneServer(options: Parameters<typeof serveRegistry>[0] = {}): OneServer {
   let served: Served | undefined;
   let count = 0;
   beforeAll(async () => {
