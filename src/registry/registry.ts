@@ -14,6 +14,8 @@ import type { Digest } from "./digest.ts";
 import type { Access, Parts } from "./routes/call.ts";
 import { findManifest } from "./routes/manifest-routes.ts";
 import { answer } from "./routes/router.ts";
+import { createReader, type Get } from "./signatures/reader.ts";
+import { type Verdict, verifyArtifact } from "./signatures/verify.ts";
 import { openBlobStorage } from "./storage/blob-storage.ts";
 import { catalogPath } from "./storage/layout.ts";
 import { createLayoutWriter } from "./storage/layout-writer.ts";
@@ -54,6 +56,15 @@ export interface Registry {
   handle(request: Request, access: Access): Promise<Response>;
   /** The manifest that a tag or digest names now. */
   resolve(repository: string, reference: string): Promise<Resolved | undefined>;
+  /**
+   * Who signed the manifest with this digest, of these keys (PEM by name).
+   * @throws {SyntaxError} for a key that cannot be read.
+   */
+  verify(
+    repository: string,
+    digest: Digest,
+    keys: Readonly<Record<string, string>>,
+  ): Promise<Verdict>;
   repositories(): Promise<readonly string[]>;
   tags(repository: string): Promise<readonly TagRow[]>;
   /** Gives up abandoned uploads. To be called now and then. */
@@ -97,6 +108,8 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
       const row = findManifest(parts, repository, reference);
       return row && { digest: row.digest, mediaType: row.mediaType, size: row.size };
     },
+    verify: (repository, digest, keys) =>
+      verifyArtifact({ digest, keys }, createReader(repository, ownGet(parts))),
     repositories: () => Promise.resolve(catalog.repositories()),
     tags: (repository) => Promise.resolve(catalog.tagRows(repository)),
     sweep: () => uploads.sweep(),
@@ -104,6 +117,19 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
       closed ??= close();
       return closed;
     },
+  };
+}
+
+/** The registry asks itself as a client would: what signatures are kept where is the protocol's business. */
+const ITSELF: Access = { identity: "registry", may: (action) => action === "pull" };
+
+function ownGet(parts: Parts): Get {
+  return async (path, accept) => {
+    const request = new Request(`http://registry.invalid${path}`, { headers: { accept } });
+    const response = await answer(request, ITSELF, parts);
+    if (response.ok) return response;
+    if (response.status === 404) return undefined;
+    throw new Error(`The registry answers ${response.status} to ${path}`);
   };
 }
 
