@@ -38,6 +38,7 @@ const CODES = {
   BMC_TIMED_OUT: { retryable: true },
   ARTIFACT_NOT_FOUND: { retryable: false },
   ARTIFACT_INVALID: { retryable: false },
+  ARTIFACT_UNSIGNED: { retryable: false },
   REGISTRY_UNREACHABLE: { retryable: true },
   CONTROLLER_UNREACHABLE: { retryable: true },
   UNAUTHENTICATED: { retryable: false },

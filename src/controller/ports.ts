@@ -11,7 +11,10 @@ type OpenBmc = (address: BmcAddress, signal: AbortSignal) => Bmc;
 export interface ControllerDeps {
   readonly store: Store;
   readonly openBmc: OpenBmc;
-  readonly registry: Pick<Registry, "handle" | "resolve" | "repositories" | "tags" | "sweep">;
+  readonly registry: Pick<
+    Registry,
+    "handle" | "resolve" | "policy" | "verify" | "repositories" | "tags" | "sweep"
+  >;
   readonly log: Log;
   readonly now: Clock;
   readonly sleep: Sleep;

@@ -11,6 +11,7 @@ import { type Millis, mib, millis } from "../base/units.ts";
 import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import type { TagRow } from "./catalog/tags.ts";
 import type { Digest } from "./digest.ts";
+import { EMPTY_POLICY, type Policy } from "./policy/policy.ts";
 import type { Access, Parts } from "./routes/call.ts";
 import { findManifest } from "./routes/manifest-routes.ts";
 import { answer } from "./routes/router.ts";
@@ -56,6 +57,7 @@ export interface Registry {
   handle(request: Request, access: Access): Promise<Response>;
   /** The manifest that a tag or digest names now. */
   resolve(repository: string, reference: string): Promise<Resolved | undefined>;
+  policy(): Policy;
   /**
    * Who signed the manifest with this digest, of these keys (PEM by name).
    * @throws {SyntaxError} for a key that cannot be read.
@@ -108,6 +110,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
       const row = findManifest(parts, repository, reference);
       return row && { digest: row.digest, mediaType: row.mediaType, size: row.size };
     },
+    policy: () => EMPTY_POLICY,
     verify: (repository, digest, keys) =>
       verifyArtifact({ digest, keys }, createReader(repository, ownGet(parts))),
     repositories: () => Promise.resolve(catalog.repositories()),

@@ -13,6 +13,7 @@ import type { ControllerConfig } from "../../src/controller/config.ts";
 import { type Controller, createController } from "../../src/controller/controller.ts";
 import type { ControllerDeps } from "../../src/controller/ports.ts";
 import { buildIso } from "../../src/media/iso9660.ts";
+import { EMPTY_POLICY } from "../../src/registry/policy/policy.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { openStore } from "../../src/store/sqlite/open.ts";
 import type { Role, Store, User, UserStore } from "../../src/store/store.ts";
@@ -42,6 +43,8 @@ const REGISTRY: ControllerDeps["registry"] = {
         ? { digest: DIGEST, mediaType: "application/vnd.oci.image.manifest.v1+json", size: 500 }
         : undefined,
     ),
+  policy: () => EMPTY_POLICY,
+  verify: () => Promise.resolve({ signedBy: [], rejected: [] }),
   sweep: () => Promise.resolve(),
   repositories: () => Promise.resolve(["os-images/debian"]),
   tags: () => Promise.resolve<Awaited<ReturnType<Registry["tags"]>>>([]),

@@ -9,13 +9,13 @@ import { ENVELOPE } from "./agent-tree.ts";
 import { type Asked, FakeController } from "./fake-controller.ts";
 
 const CONTENT = new Uint8Array(100_000).fill(42);
+const OTHER = new Uint8Array(CONTENT.length).fill(43);
 const SIGNAL = new AbortController().signal;
 
 /** A registry with `os-images/debian:13`, and an envelope that pins it. */
 async function openSite() {
   const served = await serveRegistry();
   const path = `${served.root}/root.tar`;
-  await Bun.write(path, CONTENT);
   const target = {
     registry: served.url,
     repository: "os-images/debian",
@@ -24,8 +24,13 @@ async function openSite() {
     ca: null,
   };
   const outside = { fetch, sleep: realSleep, now: Date.now, log: silentLog };
-  const push = { ...outside, signal: SIGNAL, onProgress: () => {} };
-  const digest = await pushFile(target, path, "application/vnd.prov.rootfs.v1", push);
+  const deps = { ...outside, signal: SIGNAL, onProgress: () => {} };
+  /** Moves the tag. @returns the manifest's digest. */
+  const push = async (content: Uint8Array): Promise<string> => {
+    await Bun.write(path, content);
+    return await pushFile(target, path, "application/vnd.prov.rootfs.v1", deps);
+  };
+  const digest = await push(CONTENT);
   const artifact = { registry: null, repository: "os-images/debian", reference: "13", digest };
   const envelope: Envelope = { ...ENVELOPE, artifact };
   /** The registry behind whatever name the agent asked for. */
@@ -34,7 +39,7 @@ async function openSite() {
     if (pathname === "/healthz") return new Response("ok");
     return served.ask("GET", `${pathname.slice("/v2/".length)}${search}`, { headers });
   };
-  return { envelope, pass, [Symbol.asyncDispose]: () => served[Symbol.asyncDispose]() };
+  return { envelope, pass, push, [Symbol.asyncDispose]: () => served[Symbol.asyncDispose]() };
 }
 
 async function pull(envelope: Envelope, controller: FakeController): Promise<Uint8Array> {
@@ -56,6 +61,25 @@ describe("openArtifact()", () => {
     for (const asked of [manifest, ...blobs]) {
       expect(asked?.headers.get("authorization")).toBe(`Bearer ${ENVELOPE.token}`);
     }
+  });
+
+  test("R39 gets what was pinned, whatever the tag names by now", async () => {
+    await using site = await openSite();
+    await site.push(OTHER);
+    const controller = new FakeController(site.pass);
+    expect(await pull(site.envelope, controller)).toEqual(CONTENT);
+  });
+
+  test.each(["manifests", "blobs"])("R39 takes nothing else in place of its %s", async (kind) => {
+    await using site = await openSite();
+    const digest = await site.push(OTHER);
+    const controller = new FakeController((asked) => {
+      if (!asked.url.includes(`/${kind}/`)) return site.pass(asked);
+      if (kind === "blobs") return new Response(OTHER);
+      return site.pass({ ...asked, url: asked.url.replace(/[^/]+$/, digest) });
+    });
+    const error = await pull(site.envelope, controller).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "ARTIFACT_INVALID" });
   });
 
   test("shows the token to no other registry (R53)", async () => {

@@ -58,6 +58,7 @@ const NAMES: Record<ErrorCode, ErrorName> = {
   BMC_TIMED_OUT: "bmc_timeout",
   ARTIFACT_NOT_FOUND: "not_found",
   ARTIFACT_INVALID: "invalid_request",
+  ARTIFACT_UNSIGNED: "forbidden",
   REGISTRY_UNREACHABLE: "upstream_error",
   CONTROLLER_UNREACHABLE: "unavailable",
   UNAUTHENTICATED: "unauthorized",

@@ -5,7 +5,7 @@
  * refused here, before a server is touched.
  */
 import { createHash } from "node:crypto";
-import { ProvError } from "../../base/errors.ts";
+import { type ErrorCode, hintOf, ProvError } from "../../base/errors.ts";
 import type { Finding } from "../../base/findings.ts";
 import { stringAt } from "../../base/json.ts";
 import type { Recipe } from "../../recipe/recipe.ts";
@@ -15,6 +15,7 @@ import { resolveArtifact } from "../artifacts.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { readRecipe } from "../recipes.ts";
+import { requireSigned } from "../signatures.ts";
 import type { JsonBody } from "./body.ts";
 import { invalidField, Refusal } from "./errors.ts";
 import { rawMember } from "./raw-member.ts";
@@ -64,13 +65,20 @@ async function checkArtifact(
   deps: ControllerDeps,
 ): Promise<void> {
   try {
-    await resolveArtifact(ociUrl, config.publicUrls, deps.registry);
+    const artifact = await resolveArtifact(ociUrl, config.publicUrls, deps.registry);
+    await requireSigned(artifact, deps.registry);
   } catch (error) {
     if (!(error instanceof ProvError)) throw error;
-    const code = error.code === "ARTIFACT_NOT_FOUND" ? "not_found" : "reference";
-    throw invalidRecipe([{ path: "/oci_url", code, message: error.message }]);
+    const code = FINDINGS[error.code] ?? "reference";
+    const hint = error.code === "ARTIFACT_UNSIGNED" ? `. ${hintOf(error)}` : "";
+    throw invalidRecipe([{ path: "/oci_url", code, message: `${error.message}${hint}` }]);
   }
 }
+
+const FINDINGS: { readonly [Code in ErrorCode]?: string } = {
+  ARTIFACT_NOT_FOUND: "not_found",
+  ARTIFACT_UNSIGNED: "unsigned",
+};
 
 function invalidRecipe(findings: readonly Finding[]): Refusal {
   return new Refusal("validation_error", "The recipe is invalid", { details: findings });

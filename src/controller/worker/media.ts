@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { ProvError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
-import type { Envelope, EnvelopeArtifact } from "../../jobs/envelope.ts";
+import { type Envelope, type EnvelopeArtifact, parseEnvelope } from "../../jobs/envelope.ts";
 import type { Delivery } from "../../jobs/job.ts";
 import { combinedIso } from "../../media/overlay.ts";
 import { taskVolumeId } from "../../media/task-iso.ts";
 import type { Capabilities } from "../../redfish/capabilities.ts";
 import { resolveArtifact } from "../artifacts.ts";
 import { taskIso } from "../media/task-iso.ts";
+import { requireSigned } from "../signatures.ts";
 import { issueMedia } from "./media-urls.ts";
 import { enter, inStep, type JobContext, type PhaseContext, type Step } from "./phase.ts";
 
@@ -17,8 +18,8 @@ import { enter, inStep, type JobContext, type PhaseContext, type Step } from "./
  */
 export async function runMedia(context: PhaseContext): Promise<Step> {
   const events: string[] = [];
-  const { payload, artifact } = await pinArtifact(context);
-  if (artifact !== null) events.push(describeArtifact(artifact));
+  const { payload, artifact, signedBy } = await pinArtifact(context);
+  if (artifact !== null) events.push(describeArtifact(artifact, signedBy));
 
   const capabilities = await inStep("redfish.discover", () =>
     context.bmc.use(context.signal, (_bmc, found) => Promise.resolve(found)),
@@ -32,18 +33,25 @@ export async function runMedia(context: PhaseContext): Promise<Step> {
   return { ...step, change: { ...step.change, bmcTouched: true } };
 }
 
-/** The artifact as the envelope has it, if an earlier attempt got so far: it stays the same for the job's life. */
+/**
+ * The artifact as the envelope has it, if an earlier attempt got so far: it stays the same for the job's life,
+ * whatever its tag names by now. Else it is looked up, and must be signed as the policy demands.
+ */
 async function pinArtifact(context: PhaseContext) {
-  const payload = await context.deps.store.jobs.payload(context.job.id);
+  const { deps, recipe, config, job } = context;
+  const payload = await deps.store.jobs.payload(job.id);
   if (payload === undefined) throw new TypeError("An active job has a payload");
-  const { ociUrl } = context.recipe;
-  const artifact =
-    ociUrl === null
-      ? null
-      : await inStep("artifact.resolve", () =>
-          resolveArtifact(ociUrl, context.config.publicUrls, context.deps.registry),
-        );
-  return { payload, artifact };
+  const { ociUrl } = recipe;
+  if (payload.envelopeText !== null) {
+    const { artifact } = parseEnvelope(payload.envelopeText);
+    return { payload, artifact, signedBy: [] };
+  }
+  if (ociUrl === null) return { payload, artifact: null, signedBy: [] };
+  const artifact = await inStep("artifact.resolve", () =>
+    resolveArtifact(ociUrl, config.publicUrls, deps.registry),
+  );
+  const signedBy = await inStep("artifact.verify", () => requireSigned(artifact, deps.registry));
+  return { payload, artifact, signedBy };
 }
 
 export function requireDelivery({ delivery, model }: Capabilities): Delivery {
@@ -90,10 +98,14 @@ function envelopeOf(
   };
 }
 
-function describeArtifact({ registry, repository, reference, digest }: EnvelopeArtifact): string {
+function describeArtifact(
+  { registry, repository, reference, digest }: EnvelopeArtifact,
+  signedBy: readonly string[],
+): string {
   if (digest === null) return `The artifact is ${registry}/${repository}:${reference}`;
   const name = reference === digest ? repository : `${repository}:${reference}`;
-  return `The artifact ${name} is ${digest}`;
+  const signed = signedBy.length > 0 ? `, signed by ${signedBy.join(", ")}` : "";
+  return `The artifact ${name} is ${digest}${signed}`;
 }
 
 const DELIVERY: Readonly<Record<Delivery, string>> = {

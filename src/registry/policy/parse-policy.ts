@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Finding } from "../../base/findings.ts";
+import { isPublicKey } from "../signatures/public-key.ts";
 import type { Keep, Policy, Principal, RateLimit, Rule } from "./policy.ts";
 import {
   boolean,
@@ -14,7 +15,6 @@ import {
   type Read,
   text,
 } from "./policy-fields.ts";
-import { isPublicKey } from "./public-key.ts";
 import { parseQuota } from "./quota-size.ts";
 
 /** The policy, or everything that is wrong with the document. */

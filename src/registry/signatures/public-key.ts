@@ -53,6 +53,17 @@ export function parsePublicKey(pem: string): PublicKey {
   return { key, schemes: schemesOf(key) };
 }
 
+/** Whether {@link parsePublicKey} takes it. */
+export function isPublicKey(pem: string): boolean {
+  try {
+    parsePublicKey(pem);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
+
 /** @throws {SyntaxError} when the key is of no kind that prov takes. */
 export function schemesOf(key: KeyObject): readonly Scheme[] {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
