@@ -112,7 +112,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
     },
     policy: () => EMPTY_POLICY,
     verify: (repository, digest, keys) =>
-      verifyArtifact({ digest, keys }, createReader(repository, ownGet(parts))),
+      verifyArtifact({ digest, keys }, createReader(ownGet(repository, parts))),
     repositories: () => Promise.resolve(catalog.repositories()),
     tags: (repository) => Promise.resolve(catalog.tagRows(repository)),
     sweep: () => uploads.sweep(),
@@ -126,9 +126,11 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
 /** The registry asks itself as a client would: what signatures are kept where is the protocol's business. */
 const ITSELF: Access = { identity: "registry", may: (action) => action === "pull" };
 
-function ownGet(parts: Parts): Get {
+function ownGet(repository: string, parts: Parts): Get {
   return async (path, accept) => {
-    const request = new Request(`http://registry.invalid${path}`, { headers: { accept } });
+    const request = new Request(`http://registry.invalid/v2/${repository}/${path}`, {
+      headers: { accept },
+    });
     const response = await answer(request, ITSELF, parts);
     if (response.ok) return response;
     if (response.status === 404) return undefined;

@@ -11,6 +11,7 @@ import { type Cli, type Command, command, group, print } from "../command.ts";
 import { onFile } from "../files.ts";
 import { journalLog } from "../journal-log.ts";
 import { formatTime, progressBar, table } from "../table.ts";
+import { signatureCommands } from "./artifact-sign.ts";
 
 interface PushArgs {
   file: string;
@@ -37,6 +38,7 @@ export function artifactCommand(cli: Cli): Command {
       describe: "fetch an artifact's file",
       run: (args) => pull(cli, args),
     }),
+    ...signatureCommands(cli, ownReference),
     command<{ json?: boolean }>({
       command: "list",
       describe: "all artifacts",

@@ -12,7 +12,7 @@ import { isTag } from "../reference.ts";
 import { isBundle, parseBundle } from "./bundle.ts";
 import type { Claim } from "./claim.ts";
 import type { SignatureReader } from "./reader.ts";
-import { parseSimpleSigning, SIMPLE_SIGNING } from "./simple-signing.ts";
+import { parseSimpleSigning, SIGNATURE_ANNOTATION, SIMPLE_SIGNING } from "./simple-signing.ts";
 
 /** Manifests that are looked at for one artifact, and signatures in one manifest. */
 const MAX_MANIFESTS = 64;
@@ -41,8 +41,9 @@ export async function findSignatures(
   reader: SignatureReader,
 ): Promise<readonly Candidate[]> {
   const found: Candidate[] = [];
+  const seen = new Set<string>();
   for (const place of await placesOf(digest, reader)) {
-    found.push(...(await look(place, artifact, reader)));
+    found.push(...(await look(place, artifact, { reader, seen })));
   }
   return found;
 }
@@ -86,7 +87,7 @@ async function underTag(digest: Digest, reader: SignatureReader): Promise<readon
 async function look(
   place: Place,
   artifact: Uint8Array,
-  reader: SignatureReader,
+  { reader, seen }: { readonly reader: SignatureReader; readonly seen: Set<string> },
 ): Promise<readonly Candidate[]> {
   const { digest } = place;
   if ("why" in place) return [{ digest, claim: place.why }];
@@ -96,6 +97,10 @@ async function look(
   if (layers.length === 0) return [{ digest, claim: "it holds no signature" }];
   const found: Candidate[] = [];
   for (const layer of layers.slice(0, MAX_LAYERS)) {
+    // A manifest that got a further signature has those of its predecessor, which still refers.
+    const key = `${layer.digest} ${layer.annotations[SIGNATURE_ANNOTATION] ?? ""}`;
+    if (seen.has(key)) continue;
+    seen.add(key);
     const claim = await harmless(async () => {
       const bytes = await reader.blob(layer.digest);
       if (bytes === undefined) throw new SyntaxError("its content is not there");

@@ -5,7 +5,7 @@ import { type Digest, parseDigest } from "../digest.ts";
 import { MEDIA_TYPE } from "../manifest.ts";
 import { parseObject } from "./json-bytes.ts";
 
-/** GETs a path of the registry. @returns undefined when there is nothing. */
+/** GETs a path below `/v2/<repository>/`. @returns undefined when there is nothing. */
 export type Get = (path: string, accept: string) => Promise<Response | undefined>;
 
 /** What signatures are found with, in one repository. Nothing is read beyond a bound. */
@@ -27,18 +27,17 @@ const REFERRERS_LIMIT = mib(8);
 
 const ACCEPT = Object.values(MEDIA_TYPE).join(", ");
 
-/** Reads through the registry's protocol: here in the process, or over the network. */
-export function createReader(repository: string, get: Get): SignatureReader {
-  const base = `/v2/${repository}`;
+/** Reads through the registry's protocol, whoever carries the requests. */
+export function createReader(get: Get): SignatureReader {
   const read = async (path: string, accept: string, limit: number) => {
-    const response = await get(`${base}${path}`, accept);
+    const response = await get(path, accept);
     return response === undefined ? undefined : await readUpTo(response, limit);
   };
   return {
-    manifest: (reference) => read(`/manifests/${reference}`, ACCEPT, MANIFEST_LIMIT),
-    blob: (digest) => read(`/blobs/${digest}`, "*/*", BLOB_LIMIT),
+    manifest: (reference) => read(`manifests/${reference}`, ACCEPT, MANIFEST_LIMIT),
+    blob: (digest) => read(`blobs/${digest}`, "*/*", BLOB_LIMIT),
     async referrers(subject) {
-      const bytes = await read(`/referrers/${subject}`, MEDIA_TYPE.index, REFERRERS_LIMIT);
+      const bytes = await read(`referrers/${subject}`, MEDIA_TYPE.index, REFERRERS_LIMIT);
       if (bytes === undefined) return [];
       return arrayAt(parseObject(bytes), "manifests").flatMap((found) => {
         const digest = parseDigest(stringAt(found, "digest") ?? "");

@@ -409,9 +409,9 @@ test("a registry that serves another manifest for the digest proves nothing with
   const lie = "{}";
   const layer = overManifest(lie, release, digest);
   await attach(served, [layer], refersAs(BUNDLE)(digest));
-  const reader = createReader(REPOSITORY, async (path, accept) => {
-    if (path.endsWith(`/manifests/${digest}`)) return new Response(lie);
-    const response = await fetch(served.url + path, { headers: { accept } });
+  const reader = createReader(async (path, accept) => {
+    if (path === `manifests/${digest}`) return new Response(lie);
+    const response = await served.ask("GET", `${REPOSITORY}/${path}`, { headers: { accept } });
     return response.ok ? response : undefined;
   });
   const verdict = await verifyArtifact({ digest, keys: KEYS }, reader);
@@ -420,7 +420,7 @@ test("a registry that serves another manifest for the digest proves nothing with
 
 test("a registry that fails is an error, and not a verdict", async () => {
   const { digest } = await artifact();
-  const reader = createReader(REPOSITORY, () => Promise.reject(new Error("connection refused")));
+  const reader = createReader(() => Promise.reject(new Error("connection refused")));
   await expect(verifyArtifact({ digest, keys: KEYS }, reader)).rejects.toThrow(
     "connection refused",
   );
