@@ -14,7 +14,7 @@ export const REPOSITORY = "os-images/debian";
 export const BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 export const COSIGN = "application/vnd.dev.cosign.artifact.sig.v1+json";
 
-export const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 
 /** A layer of a signature manifest: its content, and what its descriptor says. */
 export interface Layer {
