@@ -21,6 +21,8 @@ export interface Api {
     body?: unknown,
     headers?: Record<string, string>,
   ): Promise<unknown>;
+  /** A document that is changed by version: what to send as If-Match. */
+  read(path: string): Promise<{ readonly document: unknown; readonly version: string }>;
   readonly url: string;
   readonly authorization: string | null;
   readonly ca: string | null;
@@ -67,6 +69,11 @@ export async function connect({ terminal, fetch }: Cli): Promise<Api> {
     url,
     authorization,
     ca,
+    async read(path) {
+      const response = await send("GET", path, {});
+      const version = (response.headers.get("etag") ?? "").replaceAll('"', "");
+      return { document: parseAnswer(await response.text(), url), version };
+    },
     async call(method, path, body, headers) {
       const merged = new Headers(headers);
       if (body !== undefined) merged.set("content-type", "application/json");
@@ -136,6 +143,7 @@ const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   403: "FORBIDDEN",
   404: "NOT_FOUND",
   409: "CONFLICT",
+  412: "CONFLICT",
   413: "USAGE",
   507: "STORAGE_FULL",
 };

@@ -9,6 +9,7 @@ import { isoCommand } from "./commands/iso.ts";
 import { jobCommand } from "./commands/job.ts";
 import { labCommand } from "./commands/lab.ts";
 import { planCommand } from "./commands/plan.ts";
+import { registryCommand } from "./commands/registry.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { serverCommand } from "./commands/server.ts";
 import { userCommand } from "./commands/user.ts";
@@ -54,6 +55,7 @@ function parserOf(argv: readonly string[], cli: Cli) {
     .command(serveCommand(cli))
     .command(serverCommand(cli))
     .command(artifactCommand(cli))
+    .command(registryCommand(cli))
     .command(jobCommand(cli))
     .command(planCommand(cli))
     .command(isoCommand(cli))

@@ -10,6 +10,8 @@ import { jobRoutes } from "./api/jobs.ts";
 import { signedMediaRoutes, tokenMediaRoutes } from "./api/media.ts";
 import { planRoutes } from "./api/plan.ts";
 import { progressRoutes } from "./api/progress.ts";
+import { registryAuditRoutes } from "./api/registry-audit.ts";
+import { registryPolicyRoutes } from "./api/registry-policy.ts";
 import { serverRoutes } from "./api/servers.ts";
 import { statusWebhookRoutes } from "./api/status-webhook.ts";
 import { answerError, refusePlainHttp, requestLog, securityHeaders } from "./api/transport.ts";
@@ -61,6 +63,8 @@ export function createApp(parts: AppParts): Hono<Api> {
   app.route("/api/v1/plan", planRoutes(config, deps));
   app.route("/api/v1/users", userRoutes(authenticator, deps));
   app.route("/api/v1/artifacts", artifactRoutes(deps));
+  app.route("/api/v1/registry/policy", registryPolicyRoutes(deps));
+  app.route("/api/v1/registry/audit", registryAuditRoutes(deps));
 
   app.use("/v2/*", identify(authenticator));
   app.all("/v2/*", async (c) => {

@@ -11,10 +11,7 @@ type OpenBmc = (address: BmcAddress, signal: AbortSignal) => Bmc;
 export interface ControllerDeps {
   readonly store: Store;
   readonly openBmc: OpenBmc;
-  readonly registry: Pick<
-    Registry,
-    "handle" | "resolve" | "policy" | "verify" | "repositories" | "tags" | "sweep"
-  >;
+  readonly registry: Omit<Registry, "close">;
   readonly log: Log;
   readonly now: Clock;
   readonly sleep: Sleep;

@@ -8,10 +8,15 @@
 import { type Clock, type Log, realSleep, type Sleep } from "../base/deps.ts";
 import { createKeyedLock } from "../base/keyed-lock.ts";
 import { type Millis, mib, millis } from "../base/units.ts";
+import type { AuditEvent, AuditPage, AuditQuery } from "./audit/audit-event.ts";
+import { openAuditLog } from "./audit/audit-log.ts";
 import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import type { TagRow } from "./catalog/tags.ts";
 import type { Digest } from "./digest.ts";
-import { EMPTY_POLICY, type Policy } from "./policy/policy.ts";
+import type { Policy } from "./policy/policy.ts";
+import { openPolicyFile, type PolicyChange } from "./policy/policy-file.ts";
+import { createQuota } from "./policy/quota.ts";
+import { createRateLimiter } from "./policy/rate-limit.ts";
 import type { Access, Parts } from "./routes/call.ts";
 import { findManifest } from "./routes/manifest-routes.ts";
 import { answer } from "./routes/router.ts";
@@ -43,6 +48,8 @@ export interface RegistryDeps {
   readonly reserveBytes?: number;
   /** After twice as long an upload that brings little makes room for the next one. Default: 250 ms. */
   readonly slowAfter?: Millis;
+  /** How many months of the audit log are kept, the running one among them. Default: 12. */
+  readonly auditMonths?: number;
 }
 
 interface Resolved {
@@ -57,7 +64,6 @@ export interface Registry {
   handle(request: Request, access: Access): Promise<Response>;
   /** The manifest that a tag or digest names now. */
   resolve(repository: string, reference: string): Promise<Resolved | undefined>;
-  policy(): Policy;
   /**
    * Who signed the manifest with this digest, of these keys (PEM by name).
    * @throws {SyntaxError} for a key that cannot be read.
@@ -69,7 +75,16 @@ export interface Registry {
   ): Promise<Verdict>;
   repositories(): Promise<readonly string[]>;
   tags(repository: string): Promise<readonly TagRow[]>;
-  /** Gives up abandoned uploads. To be called now and then. */
+  policy(): Policy;
+  /** Of the policy's content. */
+  policyVersion(): string;
+  /** @param expected the version that is to be replaced; null: any. */
+  setPolicy(document: unknown, expected: string | null): Promise<PolicyChange>;
+  /** Writes to the audit log; resolves when it is on the disk. Requests to `/v2/` are written by themselves. */
+  audit(event: AuditEvent): Promise<void>;
+  /** @throws {SyntaxError} for a cursor that is not ours. */
+  auditPage(query: AuditQuery): Promise<AuditPage>;
+  /** Gives up abandoned uploads, and what is too old of the audit log. To be called now and then. */
   sweep(): Promise<void>;
   /**
    * Stops reading bodies, keeping what has come, and writes what is left to write. Requests must
@@ -78,7 +93,7 @@ export interface Registry {
   close(): Promise<void>;
 }
 
-/** @throws {ProvError} `STORE_TOO_NEW` */
+/** @throws {ProvError} `STORE_TOO_NEW`; `CONFIG_INVALID` when its policy cannot be read. */
 export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   const {
     root,
@@ -87,13 +102,20 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
     sleep = realSleep,
     reserveBytes = mib(128),
     slowAfter = millis(250),
+    auditMonths = 12,
   } = deps;
   const storage = await openBlobStorage(root);
+  const policyFile = await openPolicyFile(root);
+  const audit = await openAuditLog(root, auditMonths, now);
   const catalog = openCatalog(catalogPath(root));
   await fill(root, catalog, log, now());
   const uploads = createUploads({ storage, catalog, now, reserveBytes, slowAfter });
   const layouts = createLayoutWriter({ root, catalog, log, sleep });
-  const parts: Parts = { storage, catalog, uploads, layouts, locks: createKeyedLock(), log, now };
+  const { policy } = policyFile;
+  const parts: Parts = {
+    ...{ storage, catalog, uploads, layouts, locks: createKeyedLock(), log, now },
+    ...{ policy, quota: createQuota(catalog, policy), rateLimiter: createRateLimiter(now), audit },
+  };
   await uploads.recover();
   await uploads.sweep();
   if (catalog.staleRepositories().length > 0) layouts.schedule();
@@ -101,6 +123,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   async function close(): Promise<void> {
     await uploads.close();
     await layouts.close();
+    await audit.close();
     catalog.close();
   }
   return {
@@ -110,12 +133,19 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
       const row = findManifest(parts, repository, reference);
       return row && { digest: row.digest, mediaType: row.mediaType, size: row.size };
     },
-    policy: () => EMPTY_POLICY,
     verify: (repository, digest, keys) =>
       verifyArtifact({ digest, keys }, createReader(ownGet(repository, parts))),
     repositories: () => Promise.resolve(catalog.repositories()),
     tags: (repository) => Promise.resolve(catalog.tagRows(repository)),
-    sweep: () => uploads.sweep(),
+    policy,
+    policyVersion: policyFile.version,
+    setPolicy: policyFile.set,
+    audit: audit.append,
+    auditPage: audit.page,
+    async sweep() {
+      await uploads.sweep();
+      await audit.prune();
+    },
     close() {
       closed ??= close();
       return closed;

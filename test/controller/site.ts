@@ -46,6 +46,10 @@ const REGISTRY: ControllerDeps["registry"] = {
   policy: () => EMPTY_POLICY,
   verify: () => Promise.resolve({ signedBy: [], rejected: [] }),
   sweep: () => Promise.resolve(),
+  policyVersion: () => "0",
+  setPolicy: () => Promise.resolve({ kind: "set", version: "0" }),
+  audit: () => Promise.resolve(),
+  auditPage: () => Promise.resolve({ entries: [], cursor: null }),
   repositories: () => Promise.resolve(["os-images/debian"]),
   tags: () => Promise.resolve<Awaited<ReturnType<Registry["tags"]>>>([]),
 };

@@ -20,6 +20,7 @@ const STATUS = {
   "conflict.idempotency_key": 409,
   "conflict.job_state": 409,
   conflict: 409,
+  precondition_failed: 412,
   too_large: 413,
   rate_limited: 429,
   internal: 500,

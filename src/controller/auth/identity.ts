@@ -23,11 +23,20 @@ export function describeIdentity(identity: Identity): string {
   }
 }
 
+const isAt = (path: string, route: string): boolean =>
+  path === route || path.startsWith(`${route}/`);
+
+const FOR_ADMINISTRATORS = ["/api/v1/users", "/api/v1/robots", "/api/v1/registry/audit"];
+
 /**
- * Whether a role may use a route of `/api/v1`: readers read, operators work, administrators manage users.
+ * Whether a role may use a route of `/api/v1`: readers read, operators work, administrators manage who may
+ * do what. Of artifacts the registry's policy decides.
  */
 export function mayUse(role: Role, method: string, path: string): boolean {
-  if (role === "admin") return true;
-  if (path === "/api/v1/users" || path.startsWith("/api/v1/users/")) return false;
-  return role === "operator" || method === "GET" || method === "HEAD";
+  if (role === "admin" || isAt(path, "/api/v1/artifacts")) return true;
+  if (FOR_ADMINISTRATORS.some((route) => isAt(path, route))) return false;
+  const isReading = method === "GET" || method === "HEAD";
+  // It shows who may what.
+  if (isAt(path, "/api/v1/registry/policy")) return role === "operator" && isReading;
+  return role === "operator" || isReading;
 }

@@ -11,6 +11,7 @@ import { manifestQueries } from "./manifests.ts";
 import { repositoryQueries } from "./repositories.ts";
 import { tagQueries } from "./tags.ts";
 import { uploadQueries } from "./uploads.ts";
+import { usageQueries } from "./usage.ts";
 
 export type Catalog = ReturnType<typeof openCatalog>;
 
@@ -32,6 +33,7 @@ export function openCatalog(path: string) {
     ...blobQueries(db),
     ...manifestQueries(db),
     ...tagQueries(db),
+    ...usageQueries(db),
     ...uploadQueries(relaxed),
     ...sightQueries(relaxed),
     close: () => {

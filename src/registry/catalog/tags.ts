@@ -22,6 +22,14 @@ export function tagQueries(db: Database) {
           "select digest from tags where repository = ? and tag = ?",
         )
         .get(repository, tag)?.digest,
+    /** The tags that name a manifest. */
+    tagsOf: (repository: string, digest: Digest): string[] =>
+      db
+        .query<{ tag: string }, [string, string]>(
+          "select tag from tags where repository = ? and digest = ?",
+        )
+        .all(repository, digest)
+        .map((row) => row.tag),
     /** All tags with the manifests they name. */
     tagRows: (repository: string): TagRow[] =>
       db

@@ -2,21 +2,43 @@
 
 import type { Clock, Log } from "../../base/deps.ts";
 import type { KeyedLock } from "../../base/keyed-lock.ts";
+import type { AuditLog } from "../audit/audit-log.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { type Digest, parseDigest } from "../digest.ts";
 import { OciError } from "../oci-error.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Quota } from "../policy/quota.ts";
+import type { RateLimiter } from "../policy/rate-limit.ts";
+import type { ContentAction } from "../policy/rights.ts";
 import type { BlobStorage } from "../storage/blob-storage.ts";
 import type { LayoutWriter } from "../storage/layout-writer.ts";
 import type { Uploads } from "../uploads/uploads.ts";
 
-export type RegistryAction = "pull" | "push" | "delete";
+/** `list` is to see which repositories there are. */
+export type RegistryAction = ContentAction | "list";
+
+export interface Wanted {
+  readonly action: RegistryAction;
+  /** `""` for the registry itself. */
+  readonly repository: string;
+}
 
 /** Who asks, and what they may do. The controller has authenticated them. */
 export interface Access {
   /** `anonymous` for nobody: what is denied is then answered with a challenge. */
   readonly identity: string;
-  /** `repository` is `""` for the registry itself. */
+  /** Where the request comes from; left out for prov itself. */
+  readonly address?: string;
+  /** `repository` is `""` for the registry itself: to see that it is one. */
   may(action: RegistryAction, repository: string): boolean;
+  /** Whether a token with more scope would do; left out: never. */
+  mayWithScope?(action: RegistryAction, repository: string): boolean;
+  /** Whether lists show the repository; left out: when it may be pulled. */
+  sees?(repository: string): boolean;
+  /** The `WWW-Authenticate` of a 401; left out: Basic. */
+  challenge?(wanted: readonly Wanted[]): string;
+  /** Whose requests count together against the policy's rate limit; left out: they are not limited. */
+  readonly limitedAs?: string;
 }
 
 /** The registry's parts, as its routes use them. */
@@ -27,6 +49,10 @@ export interface Parts {
   readonly layouts: LayoutWriter;
   /** Per repository and digest: the catalog and the disk change together. */
   readonly locks: KeyedLock;
+  readonly policy: () => Policy;
+  readonly quota: Quota;
+  readonly rateLimiter: RateLimiter;
+  readonly audit: AuditLog;
   readonly log: Log;
   readonly now: Clock;
 }

@@ -32,7 +32,7 @@ export function listRepositories({ query, access, parts }: Call): Response {
   const limit = pageSize(query);
   const found = parts.catalog
     .repositories()
-    .filter((name) => name > last && access.may("pull", name));
+    .filter((name) => name > last && (access.sees?.(name) ?? access.may("pull", name)));
   const repositories = found.slice(0, limit);
   return Response.json(
     { repositories },

@@ -5,6 +5,7 @@ import { type ManifestRow, type NewManifest, newManifest } from "../catalog/mani
 import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
 import { type Manifest, parseManifest } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
+import { requireMutable } from "../policy/immutable.ts";
 import { isTag } from "../reference.ts";
 import { type Call, nothing, type Parts, requireDigest } from "./call.ts";
 import { requireUnchanged } from "./conditional.ts";
@@ -38,6 +39,7 @@ export async function putManifest(call: Call): Promise<Response> {
   }
   const manifest = requireValid(bytes, request.headers.get("content-type"));
   const { present, absent } = await look(parts, repository, manifest);
+  using _room = reserve(call, digest, bytes.byteLength);
   const now = parts.now();
   const set = tags.map((tag) => ({ tag, updatedAt: now }));
   const size = bytes.byteLength;
@@ -143,8 +145,10 @@ async function store(
       await write(parts, repository, bytes, row.digest);
     }
     try {
-      // Nothing is awaited between the question and the answer to it.
+      // Nothing is awaited between the questions and the answer to them.
       requireUnchanged(request.headers, findManifest(parts, repository, last)?.digest);
+      const tags = manifest.tags.map(({ tag }) => tag);
+      requireMutable(parts, repository, tags, row.digest);
       const missing = catalog.putManifest(repository, manifest);
       if (missing.length > 0) throw blobsUnknown(missing);
     } catch (error) {
@@ -152,6 +156,12 @@ async function store(
       throw error;
     }
   });
+}
+
+/** Room for the manifest, unless it is there already. @throws {OciError} `DENIED` */
+function reserve({ repository, parts }: Call, digest: Digest, size: number): Disposable {
+  const isThere = parts.catalog.manifest(repository, digest) !== undefined;
+  return parts.quota.reserve(repository, isThere ? 0 : size);
 }
 
 async function write(
@@ -174,6 +184,7 @@ async function write(
 
 function removeTag({ request, repository, parts }: Call, tag: string): void {
   requireUnchanged(request.headers, findManifest(parts, repository, tag)?.digest);
+  requireMutable(parts, repository, [tag], null);
   if (parts.catalog.removeTag(repository, tag)) return;
   throw new OciError(`the repository has no tag ${tag}`, { code: "MANIFEST_UNKNOWN" });
 }
@@ -182,6 +193,7 @@ async function removeManifest({ request, repository, parts }: Call, digest: Dige
   const { catalog, locks } = parts;
   await locks.run(`${repository} ${digest}`, async () => {
     requireUnchanged(request.headers, catalog.manifest(repository, digest)?.digest);
+    requireMutable(parts, repository, catalog.tagsOf(repository, digest), null);
     if (!catalog.removeManifest(repository, digest)) {
       throw new OciError(`the repository has no manifest ${digest}`, { code: "MANIFEST_UNKNOWN" });
     }

@@ -4,8 +4,12 @@
  * From a request to its route: which path is which endpoint of distribution-spec, what one must be
  * allowed to do to use it, and how whatever is thrown becomes an answer.
  */
+
+import type { AuditAction } from "../audit/audit-event.ts";
+import { deniedEvent, doneEvent } from "../audit/record.ts";
 import { OciError, toOciError } from "../oci-error.ts";
 import { isRepository } from "../reference.ts";
+import { authorize, requireRate, requireWritable } from "./authorize.ts";
 import { deleteBlob, getBlob } from "./blob-routes.ts";
 import type { Access, Call, Parts, RegistryAction } from "./call.ts";
 import { listReferrers, listRepositories, listTags } from "./discovery-routes.ts";
@@ -20,10 +24,15 @@ import {
 
 interface Route {
   readonly action: RegistryAction;
-  /** Not for anonymous callers, whatever else they may do. */
-  readonly needsIdentity?: boolean;
+  /** What the audit log says when it was done, which `status` tells. */
+  readonly audit?: { readonly action: AuditAction; readonly status: number };
   readonly run: (call: Call) => Response | Promise<Response>;
 }
+
+const PUSH = { action: "push", status: 201 } as const;
+const PUSH_BLOB = { action: "push-blob", status: 201 } as const;
+const DELETE = { action: "delete", status: 202 } as const;
+const DELETE_BLOB = { action: "delete-blob", status: 202 } as const;
 
 /**
  * Names have slashes, so that the last match of a fixed part decides: patterns, not a tree. HEAD is a
@@ -31,14 +40,17 @@ interface Route {
  */
 const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Route>>])[] = [
   [/^\/v2\/?$/, { GET: { action: "pull", run: base } }],
-  [/^\/v2\/_catalog$/, { GET: { action: "pull", needsIdentity: true, run: listRepositories } }],
-  [/^\/v2\/(?<name>.+)\/blobs\/uploads\/?$/, { POST: { action: "push", run: startUpload } }],
+  [/^\/v2\/_catalog$/, { GET: { action: "list", run: listRepositories } }],
+  [
+    /^\/v2\/(?<name>.+)\/blobs\/uploads\/?$/,
+    { POST: { action: "push", audit: PUSH_BLOB, run: startUpload } },
+  ],
   [
     /^\/v2\/(?<name>.+)\/blobs\/uploads\/(?<last>[^/]+)$/,
     {
       GET: { action: "push", run: uploadStatus },
       PATCH: { action: "push", run: appendUpload },
-      PUT: { action: "push", run: finishUpload },
+      PUT: { action: "push", audit: PUSH_BLOB, run: finishUpload },
       DELETE: { action: "push", run: cancelUpload },
     },
   ],
@@ -46,15 +58,15 @@ const ROUTES: readonly (readonly [RegExp, Readonly<Record<string, Route>>])[] = 
     /^\/v2\/(?<name>.+)\/blobs\/(?<last>[^/]+)$/,
     {
       GET: { action: "pull", run: getBlob },
-      DELETE: { action: "delete", run: deleteBlob },
+      DELETE: { action: "delete", audit: DELETE_BLOB, run: deleteBlob },
     },
   ],
   [
     /^\/v2\/(?<name>.+)\/manifests\/(?<last>[^/]+)$/,
     {
       GET: { action: "pull", run: getManifest },
-      PUT: { action: "push", run: putManifest },
-      DELETE: { action: "delete", run: deleteManifest },
+      PUT: { action: "push", audit: PUSH, run: putManifest },
+      DELETE: { action: "delete", audit: DELETE, run: deleteManifest },
     },
   ],
   [/^\/v2\/(?<name>.+)\/tags\/list$/, { GET: { action: "pull", run: listTags } }],
@@ -100,28 +112,36 @@ async function route(request: Request, access: Access, parts: Parts): Promise<Re
       const allow = Object.keys(methods).join(", ").replace("GET", "GET, HEAD");
       throw new OciError(`use ${allow}`, { code: "UNSUPPORTED", headers: { allow } });
     }
-    authorize(access, found, repository);
     const last = decodeLast(match.groups?.last ?? "");
-    return await found.run({ request, query: url.searchParams, access, repository, last, parts });
+    return await run(found, { request, query: url.searchParams, access, repository, last, parts });
   }
   throw new OciError("there is nothing at this path", { code: "UNSUPPORTED", status: 404 });
 }
 
-function authorize(access: Access, { action, needsIdentity }: Route, repository: string): void {
-  // Anybody who is known may see that this is a registry.
-  const isKnown = access.identity !== "anonymous";
-  const isOpen = needsIdentity !== true && access.may(action, repository);
-  if (isOpen || (repository === "" && isKnown)) return;
-  if (isKnown) {
-    throw new OciError(`${access.identity} may not ${action} here`, {
-      code: "DENIED",
-      detail: { repository, action },
-    });
+/** What is done or denied is in the audit log before the client hears of it. */
+async function run(route: Route, call: Call): Promise<Response> {
+  const { access, parts, repository } = call;
+  const wanted = { action: route.action, repository };
+  try {
+    requireRate(parts, access);
+    authorize(access, wanted);
+    requireWritable(parts, wanted);
+    const response = await route.run(call);
+    if (response.status === route.audit?.status) {
+      await parts.audit.append(doneEvent(call, auditAction(route, call), response));
+    }
+    return response;
+  } catch (error) {
+    if (error instanceof OciError && error.status === 403) {
+      await parts.audit.append(deniedEvent(call, auditAction(route, call), error));
+    }
+    throw error;
   }
-  throw new OciError("authentication required", {
-    code: "UNAUTHORIZED",
-    headers: { "www-authenticate": 'Basic realm="prov"' },
-  });
+}
+
+function auditAction({ action, audit }: Route, { query }: Call): AuditAction {
+  if (audit === undefined) return action;
+  return audit === PUSH_BLOB && query.has("mount") ? "mount-blob" : audit.action;
 }
 
 /** Some clients write a digest's colon as %3A. */

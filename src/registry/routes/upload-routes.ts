@@ -5,6 +5,7 @@ import { OciError } from "../oci-error.ts";
 import { isRepository } from "../reference.ts";
 import { rangeOf, uploadUrl } from "../uploads/feed.ts";
 import type { Body } from "../uploads/upload-session.ts";
+import { unauthorized } from "./authorize.ts";
 import { type Call, nothing, requireDigest } from "./call.ts";
 import { parseContentRange } from "./range.ts";
 
@@ -21,6 +22,7 @@ export async function startUpload(call: Call): Promise<Response> {
   }
   const whole = query.get("digest");
   if (whole !== null && mount === null) return await takeWhole(call, requireDigest(whole));
+  parts.quota.require(repository, 0);
   const id = await parts.uploads.begin(repository, algorithmAsked(query));
   return progress(202, repository, id, 0);
 }
@@ -40,16 +42,23 @@ async function mountBlob(call: Call, digest: Digest): Promise<boolean> {
   const { query, repository, access, parts } = call;
   const from = query.get("from");
   const sources = from === null ? parts.catalog.holders(digest) : [from];
-  const source = sources.find(
-    (name) =>
-      isRepository(name) &&
-      access.may("pull", name) &&
-      parts.catalog.blobSize(name, digest) !== undefined,
+  const having = sources.filter(
+    (name) => isRepository(name) && parts.catalog.blobSize(name, digest) !== undefined,
   );
-  if (source === undefined) return false;
+  const source = having.find((name) => access.may("pull", name));
+  if (source === undefined) {
+    const other = having.find((name) => access.mayWithScope?.("pull", name) === true);
+    if (other === undefined) return false;
+    throw unauthorized(access, [
+      { action: "push", repository },
+      { action: "pull", repository: other },
+    ]);
+  }
   return await parts.locks.run(`${repository} ${digest}`, async () => {
     const size = await parts.storage.stat(source, digest);
-    if (size === undefined || !(await parts.storage.link(digest, source, repository))) return false;
+    if (size === undefined) return false;
+    using _room = reserve(call, digest, size);
+    if (!(await parts.storage.link(digest, source, repository))) return false;
     parts.catalog.addBlob(repository, digest, size, parts.now());
     parts.layouts.schedule();
     return true;
@@ -60,7 +69,7 @@ async function takeWhole(call: Call, digest: Digest): Promise<Response> {
   const { repository, parts } = call;
   const id = await parts.uploads.begin(repository, algorithmOf(digest));
   try {
-    await parts.uploads.append(repository, id, bodyOf(call.request), null);
+    await parts.uploads.append(repository, id, bodyOf(call, digest), null);
   } catch (error) {
     // The client never learnt its address, so nobody can go on with it.
     await parts.uploads.cancel(repository, id).catch(() => undefined);
@@ -86,7 +95,7 @@ export async function appendUpload(call: Call): Promise<Response> {
 export async function finishUpload(call: Call): Promise<Response> {
   const { query, repository, last, parts } = call;
   const digest = requireDigest(query.get("digest") ?? "");
-  const { body, start } = await chunkOf(call);
+  const { body, start } = await chunkOf(call, digest);
   await parts.uploads.expect(repository, last, digest);
   await parts.uploads.append(repository, last, body, start);
   return await finish(call, last, digest);
@@ -101,6 +110,7 @@ export async function cancelUpload({ repository, last, parts }: Call): Promise<R
 async function finish(call: Call, id: string, digest: Digest): Promise<Response> {
   const { repository, parts, access } = call;
   const size = await parts.locks.run(`${repository} ${digest}`, async () => {
+    using _room = await reserveUpload(call, id, digest);
     const bytes = await parts.uploads.finish(repository, id, digest);
     parts.catalog.addBlob(repository, digest, bytes, parts.now());
     return bytes;
@@ -110,13 +120,31 @@ async function finish(call: Call, id: string, digest: Digest): Promise<Response>
   return created(repository, digest);
 }
 
+/** What does not fit is not kept for another try. @throws {OciError} `DENIED` */
+async function reserveUpload(call: Call, id: string, digest: Digest): Promise<Disposable> {
+  const { uploads } = call.parts;
+  const size = await uploads.received(call.repository, id);
+  try {
+    return reserve(call, digest, size);
+  } catch (error) {
+    await uploads.cancel(call.repository, id);
+    throw error;
+  }
+}
+
+/** Room for a blob, unless the repository has it already. @throws {OciError} `DENIED` */
+function reserve({ repository, parts }: Call, digest: Digest, size: number): Disposable {
+  const isThere = parts.catalog.blobSize(repository, digest) !== undefined;
+  return parts.quota.reserve(repository, isThere ? 0 : size);
+}
+
 /**
  * The body, and where it says it begins (`Content-Range`); null when it does not say.
  * @throws {OciError} 416 for a header nobody can read, `SIZE_INVALID` when it contradicts the length.
  */
-async function chunkOf(call: Call): Promise<{ body: Body; start: number | null }> {
+async function chunkOf(call: Call, digest?: Digest): Promise<{ body: Body; start: number | null }> {
   const { request, repository, last, parts } = call;
-  const body = bodyOf(request);
+  const body = bodyOf(call, digest);
   const header = request.headers.get("content-range");
   if (header === null) return { body, start: null };
   const range = parseContentRange(header);
@@ -137,8 +165,16 @@ async function chunkOf(call: Call): Promise<{ body: Body; start: number | null }
   return { body: { ...body, length }, start: range.first };
 }
 
-function bodyOf(request: Request): Body {
-  return { stream: request.body, length: lengthOf(request), signal: request.signal };
+/** @param digest what it is to be, if that is known: what is there already takes no room. */
+function bodyOf({ request, repository, parts }: Call, digest?: Digest): Body {
+  const isThere = digest !== undefined && parts.catalog.blobSize(repository, digest) !== undefined;
+  return {
+    stream: request.body,
+    length: lengthOf(request),
+    signal: request.signal,
+    requireRoom: (bytes) => parts.quota.require(repository, bytes),
+    room: isThere ? Number.POSITIVE_INFINITY : parts.quota.room(repository),
+  };
 }
 
 function lengthOf(request: Request): number | null {

@@ -30,11 +30,14 @@ export async function feed(
 ): Promise<void> {
   if (stop.aborted || body.signal.aborted) throw cutShort(0);
   await requireSpace(deps, body.length ?? 0);
+  if (session.received + (body.length ?? 0) > body.room) {
+    body.requireRoom(session.received + (body.length ?? 0));
+  }
   session.hasher ??= await deps.storage.rehash(session.id, session.received, session.algorithm);
   const before = session.received;
   const writer = await deps.storage.append(session.id, before);
   try {
-    const sink = createSink(deps, session, session.hasher, writer);
+    const sink = createSink(deps, session, session.hasher, writer, body);
     const ended = await receiveBody(body.stream, sink, stop);
     await sink.settled();
     await writer.sync();
@@ -57,6 +60,7 @@ function createSink(
   session: Session,
   hasher: Bun.CryptoHasher,
   writer: UploadWriter,
+  body: Body,
 ) {
   let synced = session.received;
   let checked = session.received;
@@ -74,6 +78,7 @@ function createSink(
         session.isWriting = false;
       });
       session.received += chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+      if (session.received > body.room) body.requireRoom(session.received);
       if (session.received - checked >= SPACE_CHECK_BYTES) {
         checked = session.received;
         await requireSpace(deps, 0);

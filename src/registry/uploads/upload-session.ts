@@ -24,6 +24,10 @@ export interface Body {
   readonly length: number | null;
   /** The request's own. */
   readonly signal: AbortSignal;
+  /** Bytes that the whole upload may have. */
+  readonly room: number;
+  /** @throws {OciError} `DENIED` when so many bytes are too many. */
+  requireRoom(bytes: number): void;
 }
 
 /** The uploads of this process. */

@@ -135,12 +135,14 @@ async function append(
   try {
     await feeding;
   } catch (error) {
-    // Nothing half-written stays on a full disk.
-    if (isStorageFull(error)) await forget(all, session.id);
+    // Nothing half-written stays on a full disk, or of what a quota does not allow.
+    if (isStorageFull(error) || isDenied(error)) await forget(all, session.id);
     throw error;
   }
   return session.received;
 }
+
+const isDenied = (error: unknown): boolean => error instanceof OciError && error.code === "DENIED";
 
 /**
  * A slow client takes little memory, and must not keep the fast ones waiting for as long as it likes:

@@ -198,7 +198,7 @@ test("the schema and parsePolicy() agree on any document, and what is read is wr
         expect(parsePolicy(renderPolicy(policy)).policy).toEqual(policy);
       }
     }),
-    { numRuns: 3000 },
+    { numRuns: 500 },
   );
-  expect(Math.min(seen.taken, seen.refused)).toBeGreaterThan(100);
-});
+  expect(Math.min(seen.taken, seen.refused)).toBeGreaterThan(20);
+}, 30_000);
