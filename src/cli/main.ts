@@ -10,6 +10,7 @@ import { jobCommand } from "./commands/job.ts";
 import { labCommand } from "./commands/lab.ts";
 import { planCommand } from "./commands/plan.ts";
 import { registryCommand } from "./commands/registry.ts";
+import { robotCommand } from "./commands/robot.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { serverCommand } from "./commands/server.ts";
 import { userCommand } from "./commands/user.ts";
@@ -60,6 +61,7 @@ function parserOf(argv: readonly string[], cli: Cli) {
     .command(planCommand(cli))
     .command(isoCommand(cli))
     .command(userCommand(cli))
+    .command(robotCommand(cli))
     .command(labCommand(cli));
   for (const each of agentCommands(cli)) parser.command(each);
   return parser

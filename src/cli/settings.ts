@@ -139,6 +139,20 @@ export const SETTINGS = [
     about: "let anybody pull artifacts",
   },
   {
+    key: "registry_auth",
+    env: "REGISTRY_AUTH",
+    kind: "text",
+    default: "basic",
+    about: "how the registry asks clients to log in: basic or bearer (with a token)",
+  },
+  {
+    key: "registry_audit_months",
+    env: "REGISTRY_AUDIT_MONTHS",
+    kind: "number",
+    default: "12",
+    about: "months of the registry's audit log that are kept, the running one among them",
+  },
+  {
     key: "log_level",
     env: "LOG_LEVEL",
     kind: "text",

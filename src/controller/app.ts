@@ -12,14 +12,17 @@ import { planRoutes } from "./api/plan.ts";
 import { progressRoutes } from "./api/progress.ts";
 import { registryAuditRoutes } from "./api/registry-audit.ts";
 import { registryPolicyRoutes } from "./api/registry-policy.ts";
+import { registryRoutes } from "./api/registry-routes.ts";
+import { registryTokenRoutes } from "./api/registry-token.ts";
+import { robotRoutes } from "./api/robots.ts";
 import { serverRoutes } from "./api/servers.ts";
 import { statusWebhookRoutes } from "./api/status-webhook.ts";
 import { answerError, refusePlainHttp, requestLog, securityHeaders } from "./api/transport.ts";
 import { userRoutes } from "./api/users.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import { createLoginLimit } from "./auth/login-limit.ts";
-import { identify, requireUser } from "./auth/middleware.ts";
-import { registryAccess } from "./auth/registry-access.ts";
+import { requireUser } from "./auth/middleware.ts";
+import { createRegistryTokens } from "./auth/registry-token.ts";
 import { type ControllerConfig, isHttpMediaOnly } from "./config.ts";
 import type { MediaLibrary } from "./media/library.ts";
 import type { TaskIsos } from "./media/task-iso.ts";
@@ -40,7 +43,8 @@ export interface AppParts {
 /** All routes of the controller, in the order they are tried. */
 export function createApp(parts: AppParts): Hono<Api> {
   const { config, deps, metrics, bmcLock, taskIsos, library } = parts;
-  const authenticator = createAuthenticator(deps.store, deps.now);
+  const tokens = createRegistryTokens(() => deps.store.deriveKey("registry token 1"), deps);
+  const authenticator = createAuthenticator(deps.store, tokens, deps.now);
   const agentLimit = createLoginLimit(deps.now);
 
   const app = new Hono<Api>({ getPath: pathOf });
@@ -57,21 +61,18 @@ export function createApp(parts: AppParts): Hono<Api> {
   app.route("/api/v1/status-webhook", statusWebhookRoutes(agentLimit, metrics, deps));
   app.route("/api/v1/jobs", progressRoutes(agentLimit, deps));
 
-  app.use("/api/v1/*", requireUser(authenticator));
+  app.use("/api/v1/*", requireUser(authenticator, deps));
   app.route("/api/v1/jobs", jobRoutes(config, taskIsos, deps));
   app.route("/api/v1/servers", serverRoutes(bmcLock, deps));
   app.route("/api/v1/plan", planRoutes(config, deps));
   app.route("/api/v1/users", userRoutes(authenticator, deps));
-  app.route("/api/v1/artifacts", artifactRoutes(deps));
+  app.route("/api/v1/robots", robotRoutes(deps));
+  app.route("/api/v1/artifacts", artifactRoutes(config, deps));
   app.route("/api/v1/registry/policy", registryPolicyRoutes(deps));
   app.route("/api/v1/registry/audit", registryAuditRoutes(deps));
 
-  app.use("/v2/*", identify(authenticator));
-  app.all("/v2/*", async (c) => {
-    const request = { method: c.req.method, path: c.req.path };
-    const access = await registryAccess(c.get("identity"), request, config.anonymousPull, deps);
-    return await deps.registry.handle(c.req.raw, access);
-  });
+  app.route("/v2/token", registryTokenRoutes({ config, authenticator, tokens, deps }));
+  app.route("/v2", registryRoutes(config, authenticator, deps));
   return app;
 }
 

@@ -2,6 +2,7 @@
 import { ProvError } from "../base/errors.ts";
 import type { Millis } from "../base/units.ts";
 import type { Retention } from "../store/store.ts";
+import type { RegistryAuth } from "./auth/challenge.ts";
 
 export interface ListenAddress {
   /** An address of this machine, `0.0.0.0` or `::` for all. */
@@ -57,8 +58,10 @@ export interface ControllerConfig {
   readonly dev: boolean;
   /** The first signs task ISO URLs, all are accepted: a rotation keeps the old one for a while. Empty: none are given out. */
   readonly mediaSigningSecrets: readonly string[];
-  /** Whether artifacts can be pulled without credentials. */
+  /** Whether artifacts can be pulled without credentials, where the registry's policy does not say. */
   readonly anonymousPull: boolean;
+  /** Which way of logging in the registry asks for. */
+  readonly registryAuth: RegistryAuth;
 }
 
 const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|\[::1\]|localhost)$/;

@@ -56,6 +56,15 @@ export class OciError extends Error {
   }
 }
 
+/** An answer in the registry's format from what stands before it. */
+export function ociAnswer(
+  code: "DENIED" | "TOOMANYREQUESTS" | "UNAUTHORIZED" | "UNSUPPORTED",
+  message: string,
+  options: { readonly status?: number; readonly headers?: Record<string, string> } = {},
+): Response {
+  return new OciError(message, { code, ...options }).toResponse();
+}
+
 export function storageFull(cause?: unknown): OciError {
   return new OciError("the registry's disk is full", { code: "STORAGE_FULL", cause });
 }

@@ -4,7 +4,7 @@
  * Encryption of secrets at rest: AES-256-GCM (NIST SP 800-38D) under one key that lives outside of the
  * database. A box is `version (1) | nonce (12) | ciphertext | tag (16)`.
  */
-import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, hkdfSync } from "node:crypto";
 
 /** Returns that many bytes that nobody can guess. */
 export type Random = (bytes: number) => Uint8Array;
@@ -37,6 +37,11 @@ export class Sealer {
     return new Uint8Array(
       Buffer.concat([Uint8Array.of(VERSION), nonce, ...sealed, cipher.getAuthTag()]),
     );
+  }
+
+  /** A key for one purpose alone (HKDF, RFC 5869): who learns it learns neither this key nor another. */
+  derive(purpose: string): Uint8Array {
+    return new Uint8Array(hkdfSync("sha256", this.#key, "", `prov ${purpose}`, KEY_BYTES));
   }
 
   /** @throws {TypeError} for a box of another key or place, or one that was changed. */

@@ -15,7 +15,13 @@ export interface Store {
   readonly jobs: JobStore;
   readonly servers: ServerStore;
   readonly users: UserStore;
+  readonly robots: RobotStore;
   readonly media: MediaStore;
+  /**
+   * A key of 32 bytes for one purpose, made from the one that seals secrets: it stays the same as long as that
+   * one does, and tells nothing about it or about the keys for other purposes.
+   */
+  deriveKey(purpose: string): Promise<Uint8Array>;
   /** Removes what is older than the site wants to keep. Only complete jobs grow old. */
   prune(retention: Retention, now: number): Promise<Pruned>;
   /** Wakes everyone who waits for a change. Nothing may be asked afterwards. */
@@ -209,8 +215,45 @@ export interface UserStore {
   setPassword(name: string, password: string, now: number): Promise<boolean>;
   remove(name: string): Promise<boolean>;
   list(): Promise<readonly User[]>;
+  /** With the time of its last change, its password's among them. */
+  get(name: string): Promise<(User & { readonly changedAt: number }) | undefined>;
   /** Takes as long for an unknown name as for a known one. */
   verify(name: string, password: string): Promise<User | undefined>;
+}
+
+/** What a robot may do with the repositories that a glob fits. */
+export interface RobotGrant {
+  readonly repositories: string;
+  readonly actions: readonly ("pull" | "push" | "delete")[];
+}
+
+export interface NewRobot {
+  readonly name: string;
+  readonly grants: readonly RobotGrant[];
+  /** Unix epoch, ms; null: never. */
+  readonly expiresAt: number | null;
+}
+
+/** An account of a program that uses the registry. */
+export interface Robot extends NewRobot {
+  readonly createdAt: number;
+  /** When its token was made. */
+  readonly changedAt: number;
+  /** Within some minutes; null: never. */
+  readonly lastUsedAt: number | null;
+}
+
+export interface RobotStore {
+  /** @param token kept as its SHA-256. @throws {ProvError} `CONFLICT` when the name is taken. */
+  add(robot: NewRobot, token: string, now: number): Promise<void>;
+  /** @returns false when there is no such robot. */
+  setToken(name: string, token: string, now: number): Promise<boolean>;
+  remove(name: string): Promise<boolean>;
+  list(): Promise<readonly Robot[]>;
+  get(name: string): Promise<Robot | undefined>;
+  /** Expired ones as well. */
+  byToken(token: string): Promise<Robot | undefined>;
+  noteUse(name: string, now: number): Promise<void>;
 }
 
 export const MEDIA_KINDS = ["boot", "task", "combined"] as const;

@@ -57,6 +57,7 @@ const REGISTRY: ControllerDeps["registry"] = {
 /** Users whose passwords are their names: hashing them would be the slowest part of these tests. */
 function plainUsers(): UserStore {
   const users: User[] = [];
+  const changed = new Map<string, number>();
   const add = (name: string, role: Role) => users.push({ name, role, createdAt: 0 });
   add("admin", "admin");
   add("operator", "operator");
@@ -64,13 +65,20 @@ function plainUsers(): UserStore {
   return {
     count: () => Promise.resolve(users.length),
     add: (name, role) => Promise.resolve(void add(name, role)),
-    setPassword: (name) => Promise.resolve(users.some((user) => user.name === name)),
+    setPassword(name, _password, now) {
+      changed.set(name, now);
+      return Promise.resolve(users.some((user) => user.name === name));
+    },
     remove(name) {
       const at = users.findIndex((user) => user.name === name);
       if (at >= 0) users.splice(at, 1);
       return Promise.resolve(at >= 0);
     },
     list: () => Promise.resolve(users),
+    get(name) {
+      const user = users.find((each) => each.name === name);
+      return Promise.resolve(user && { ...user, changedAt: changed.get(name) ?? 0 });
+    },
     verify: (name, password) =>
       Promise.resolve(name === password ? users.find((user) => user.name === name) : undefined),
   };
@@ -78,12 +86,14 @@ function plainUsers(): UserStore {
 
 /** The store, with users of its own that cost no hashing. */
 export function withPlainUsers(store: Store): Store {
-  const { jobs, servers, media } = store;
+  const { jobs, servers, media, robots } = store;
   return {
     jobs,
     servers,
     media,
+    robots,
     users: plainUsers(),
+    deriveKey: (purpose) => store.deriveKey(purpose),
     prune: (retention, now) => store.prune(retention, now),
     close: () => store.close(),
   };
@@ -147,6 +157,7 @@ export class Site implements AsyncDisposable {
       dev: false,
       mediaSigningSecrets: [],
       anonymousPull: false,
+      registryAuth: "basic",
       ...more,
     };
     this.deps = this.#makeDeps();

@@ -108,6 +108,7 @@ export class WholeSite implements AsyncDisposable {
         dev: false,
         mediaSigningSecrets: [],
         anonymousPull: false,
+        registryAuth: "basic",
       },
       {
         ...WORLD,

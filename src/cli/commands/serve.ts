@@ -71,6 +71,7 @@ async function serve(cli: Cli, args: ServeArgs): Promise<void> {
   const extras = {
     logLevel: choiceSetting(settings, "log_level", LOG_LEVELS),
     redfishTimeout: durationSetting(settings, "redfish_timeout") ?? seconds(30),
+    auditMonths: auditMonthsFrom(settings),
   };
   if (args.check === true) {
     const shown = shownSettings(settings);
@@ -85,6 +86,7 @@ interface Extras {
   readonly logLevel: LogLevel;
   /** For one request to a BMC. */
   readonly redfishTimeout: Millis;
+  readonly auditMonths: number;
 }
 
 async function readSettings(args: ServeArgs, terminal: Terminal): Promise<Settings> {
@@ -125,7 +127,17 @@ async function configFrom(settings: Settings, terminal: Terminal): Promise<Contr
     dev: switchSetting(settings, "dev"),
     mediaSigningSecrets: listSetting(settings, "signed_url_secret"),
     anonymousPull: switchSetting(settings, "registry_allow_anon"),
+    registryAuth: choiceSetting(settings, "registry_auth", ["basic", "bearer"]),
   };
+}
+
+function auditMonthsFrom(settings: Settings): number {
+  const months = numberSetting(settings, "registry_audit_months");
+  if (months >= 1) return months;
+  throw new ProvError("Cannot keep less than one month of the registry's audit log", {
+    code: "CONFIG_INVALID",
+    hint: "Set registry_audit_months to 1 or more.",
+  });
 }
 
 const MEDIA_PORT = 8081;
@@ -197,7 +209,10 @@ async function runController(
   });
   open.defer(() => store.close());
   const root = join(storageRoot, "registry");
-  const registry = await createRegistry({ root, log, now: Date.now });
+  const registry = await createRegistry({
+    ...{ root, log, now: Date.now },
+    auditMonths: extras.auditMonths,
+  });
   open.defer(() => registry.close());
   const controller = await startController(config, {
     store,

@@ -10,7 +10,7 @@ export const DOCUMENT_LIMIT: Bytes = mib(4);
  * The body as text, never more than `limit` of it in memory.
  * @throws {Refusal} `too_large`; `invalid_json` when it is not UTF-8.
  */
-async function readText(request: Request, limit: Bytes): Promise<string> {
+export async function readText(request: Request, limit: Bytes): Promise<string> {
   const tooLarge = () =>
     new Refusal("too_large", `The body is larger than the ${formatBytes(limit)} allowed here`);
   if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge();

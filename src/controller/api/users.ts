@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { Hono } from "hono";
 import { stringAt } from "../../base/json.ts";
+import type { AuditAction } from "../../registry/audit/audit-event.ts";
 import { ROLES, type User } from "../../store/store.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
+import { describeIdentity } from "../auth/identity.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { DOCUMENT_LIMIT, readObject } from "./body.ts";
-import type { Api } from "./context.ts";
+import { type Api, type ApiContext, addressOf } from "./context.ts";
 import { invalidField, Refusal } from "./errors.ts";
 import { toTime } from "./job-document.ts";
 
@@ -16,6 +18,14 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 /** `/api/v1/users`, for administrators. */
 export function userRoutes(authenticator: Authenticator, deps: ControllerDeps): Hono<Api> {
   const { users } = deps.store;
+  const log = (c: ApiContext, action: AuditAction, reference: string) =>
+    deps.registry.audit({
+      identity: describeIdentity(c.get("identity")),
+      address: addressOf(c),
+      action,
+      outcome: "done",
+      reference,
+    });
   return new Hono<Api>()
     .get("/", async (c) => c.json({ users: (await users.list()).map(toUserDocument) }))
     .post("/", async (c) => {
@@ -27,6 +37,7 @@ export function userRoutes(authenticator: Authenticator, deps: ControllerDeps): 
         throw invalidField("/role", "enum", `must be one of ${ROLES.join(", ")}`);
       }
       await users.add(name, role, parsePassword(document), deps.now());
+      await log(c, "add-user", name);
       return c.json({ name, role }, 201);
     })
     .put("/:name/password", async (c) => {
@@ -36,6 +47,7 @@ export function userRoutes(authenticator: Authenticator, deps: ControllerDeps): 
         throw unknown(name);
       }
       authenticator.forget();
+      await log(c, "set-password", name);
       return c.body(null, 204);
     })
     .delete("/:name", async (c) => {
@@ -46,6 +58,7 @@ export function userRoutes(authenticator: Authenticator, deps: ControllerDeps): 
       }
       if (!(await users.remove(name))) throw unknown(name);
       authenticator.forget();
+      await log(c, "remove-user", name);
       return c.body(null, 204);
     });
 }

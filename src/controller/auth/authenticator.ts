@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { createHash } from "node:crypto";
 import type { Clock } from "../../base/deps.ts";
 import { type Millis, minutes } from "../../base/units.ts";
-import { isActive } from "../../jobs/lifecycle.ts";
-import type { Store, User } from "../../store/store.ts";
-import { ANONYMOUS, type Identity } from "./identity.ts";
+import type { Store } from "../../store/store.ts";
+import { parseBasic } from "./basic.ts";
+import { bearerIdentity, type Known, robotIdentity } from "./bearer.ts";
+import { ANONYMOUS } from "./identity.ts";
 import { createLoginLimit } from "./login-limit.ts";
+import { createPasswords } from "./passwords.ts";
+import type { RegistryTokens } from "./registry-token.ts";
 
-type Authentication =
-  | { readonly kind: "known"; readonly identity: Identity }
-  /** Credentials came and were wrong. */
-  | { readonly kind: "refused" }
+export type Authentication =
+  | Known
+  /** Credentials came and were wrong. `name` is whose they were said to be, if there is such an account. */
+  | { readonly kind: "refused"; readonly name: string | null }
+  /** They were right for some time. */
+  | { readonly kind: "expired" }
   | { readonly kind: "blocked"; readonly retryAfterMs: number };
 
 export interface Authenticator {
@@ -20,94 +24,86 @@ export interface Authenticator {
   forget(): void;
 }
 
-/** argon2id takes tens of milliseconds by design; clients send their password with every request. */
-const REMEMBERED: Millis = minutes(1);
-const REMEMBERED_MAX = 1000;
+/** A robot's last use is not written with each request. */
+const USE_NOTED_EVERY: Millis = minutes(5);
+const ROBOT = "robot+";
 
-export function createAuthenticator(store: Store, now: Clock): Authenticator {
+export function createAuthenticator(
+  store: Store,
+  tokens: RegistryTokens,
+  now: Clock,
+): Authenticator {
   const limit = createLoginLimit(now);
-  const verified = new Map<string, { readonly user: User; readonly until: number }>();
-  /** Equal requests at the same time share one verification. */
-  const running = new Map<string, Promise<User | undefined>>();
-  let generation = 0;
+  const passwords = createPasswords(store.users, limit, now);
+  const noteUse = createUseNotes(store, now);
 
-  async function verify(header: string): Promise<User | undefined> {
-    const credentials = parseBasic(header);
-    if (credentials === undefined) return undefined;
-    return await store.users.verify(credentials.name, credentials.password);
+  /** Secrets of 256 bits, which nobody guesses: they are not held back by what others tried. */
+  async function byToken(header: string): Promise<Authentication | undefined> {
+    const found = /^bearer /i.test(header)
+      ? await bearerIdentity(header.slice(7).trim(), { store, tokens, now: now() })
+      : await robotOf(header, store, now());
+    return found === "expired" ? { kind: "expired" } : found;
   }
 
-  async function userOf(key: string, header: string, address: string): Promise<User | undefined> {
-    const known = verified.get(key);
-    if (known !== undefined && known.until > now()) return known.user;
-    const startedIn = generation;
-    const verification = running.get(key) ?? start(key, header, address);
-    const user = await verification;
-    if (user !== undefined && startedIn === generation) {
-      if (verified.size >= REMEMBERED_MAX) verified.clear();
-      verified.set(key, { user, until: now() + REMEMBERED });
-    }
-    return user;
-  }
-
-  /** Counts as a failure until it is none, or a thousand guesses at once would all be the first. */
-  function start(key: string, header: string, address: string): Promise<User | undefined> {
-    const takeBack = limit.failed(address);
-    const verification = verify(header)
-      .then((user) => {
-        if (user !== undefined) takeBack();
-        return user;
-      })
-      .finally(() => running.delete(key));
-    running.set(key, verification);
-    return verification;
-  }
-
-  function isKnownOrRunning(key: string): boolean {
-    const known = verified.get(key);
-    return running.has(key) || (known !== undefined && known.until > now());
+  async function byPassword(header: string, address: string): Promise<Authentication> {
+    const retryAfterMs = passwords.isKnownOrRunning(header) ? 0 : limit.blockedFor(address);
+    if (retryAfterMs > 0) return { kind: "blocked", retryAfterMs };
+    if (isForToken(header)) limit.failed(address);
+    const user = isForToken(header) ? undefined : await passwords.userOf(header, address);
+    if (user === undefined) return { kind: "refused", name: await knownName(header, store) };
+    const identity = { kind: "user", name: user.name, role: user.role } as const;
+    return { kind: "known", identity, scopes: null };
   }
 
   return {
     async authenticate(authorization, address) {
-      if (authorization === null) return { kind: "known", identity: ANONYMOUS };
-      const isBearer = /^bearer /i.test(authorization);
-      if (isBearer) {
-        // Nobody guesses 256 bits: a right token is not held back by what others tried from its address.
-        const identity = await jobIdentity(authorization.slice(7).trim(), store);
-        if (identity !== undefined) return { kind: "known", identity };
+      if (authorization === null) return { kind: "known", identity: ANONYMOUS, scopes: null };
+      const result = (await byToken(authorization)) ?? (await byPassword(authorization, address));
+      if (result.kind === "known" && result.identity.kind === "robot") {
+        await noteUse(result.identity.name);
       }
-      const key = createHash("sha256").update(authorization).digest("base64url");
-      const retryAfterMs = isKnownOrRunning(key) ? 0 : limit.blockedFor(address);
-      if (retryAfterMs > 0) return { kind: "blocked", retryAfterMs };
-      if (isBearer) {
-        limit.failed(address);
-        return { kind: "refused" };
-      }
-      const user = await userOf(key, authorization, address);
-      if (user === undefined) return { kind: "refused" };
-      return { kind: "known", identity: { kind: "user", name: user.name, role: user.role } };
+      return result;
     },
-    forget() {
-      generation++;
-      verified.clear();
-    },
+    forget: passwords.forget,
   };
 }
 
-async function jobIdentity(token: string, store: Store): Promise<Identity | undefined> {
-  if (token === "") return undefined;
-  const job = await store.jobs.byToken(token);
-  return job !== undefined && isActive(job.status) ? { kind: "job", job } : undefined;
+function createUseNotes(store: Store, now: Clock): (robot: string) => Promise<void> {
+  const noted = new Map<string, number>();
+  return async (robot) => {
+    const before = noted.get(robot);
+    if (before !== undefined && now() - before < USE_NOTED_EVERY) return;
+    noted.set(robot, now());
+    await store.robots.noteUse(robot, now());
+  };
 }
 
-/** RFC 7617. An empty name or password is nobody's. */
-function parseBasic(header: string): { name: string; password: string } | undefined {
-  const encoded = /^basic +([A-Za-z0-9+/_=-]+) *$/i.exec(header)?.[1];
-  if (encoded === undefined) return undefined;
-  const text = Buffer.from(encoded, "base64").toString("utf8");
-  const colon = text.indexOf(":");
-  const name = text.slice(0, colon);
-  const password = text.slice(colon + 1);
-  return colon > 0 && password !== "" ? { name, password } : undefined;
+/** What is no user's name and password needs no verification to be wrong. */
+function isForToken(header: string): boolean {
+  return /^bearer /i.test(header) || parseBasic(header)?.name.startsWith(ROBOT) === true;
+}
+
+/** Its secret has 256 bits: it is looked up, where a password has to be tried. */
+async function robotOf(
+  header: string,
+  store: Store,
+  now: number,
+): Promise<Known | "expired" | undefined> {
+  const { name = "", password = "" } = parseBasic(header) ?? {};
+  if (!name.startsWith(ROBOT)) return undefined;
+  const robot = await store.robots.byToken(password);
+  if (robot === undefined || `${ROBOT}${robot.name}` !== name) return undefined;
+  const identity = robotIdentity(robot, now);
+  return identity === undefined ? "expired" : { kind: "known", identity, scopes: null };
+}
+
+/** For the audit log. A name that nobody has may be a password in the wrong field: it goes nowhere. */
+async function knownName(header: string, store: Store): Promise<string | null> {
+  const name = parseBasic(header)?.name ?? "";
+  if (name.startsWith(ROBOT)) {
+    const robot = await store.robots.get(name.slice(ROBOT.length));
+    return robot === undefined ? null : `robot:${robot.name}`;
+  }
+  const user = await store.users.get(name);
+  return user === undefined ? null : `user:${user.name}`;
 }

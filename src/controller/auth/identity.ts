@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Job } from "../../jobs/job.ts";
-import type { Role } from "../../store/store.ts";
+import type { RobotGrant, Role } from "../../store/store.ts";
 
 /** Who a request comes from, as far as it was proven. */
 export type Identity =
   | { readonly kind: "anonymous" }
   | { readonly kind: "user"; readonly name: string; readonly role: Role }
+  /** A program that uses the registry, and nothing else. */
+  | { readonly kind: "robot"; readonly name: string; readonly grants: readonly RobotGrant[] }
   /** The agent of a job that is not complete. */
   | { readonly kind: "job"; readonly job: Job };
 
 export const ANONYMOUS: Identity = { kind: "anonymous" };
 
-/** For log lines: `anonymous`, `user:ann`, `job:<id>`. */
+/** For log lines: `anonymous`, `user:ann`, `robot:ci`, `job:<id>`. */
 export function describeIdentity(identity: Identity): string {
   switch (identity.kind) {
     case "anonymous":
       return "anonymous";
     case "user":
       return `user:${identity.name}`;
+    case "robot":
+      return `robot:${identity.name}`;
     case "job":
       return `job:${identity.job.id}`;
   }

@@ -2,16 +2,27 @@
 import type { MiddlewareHandler } from "hono";
 import { type Api, type ApiContext, addressOf } from "../api/context.ts";
 import { Refusal, rateLimited } from "../api/errors.ts";
-import type { Authenticator } from "./authenticator.ts";
-import { ANONYMOUS, mayUse } from "./identity.ts";
+import type { ControllerDeps } from "../ports.ts";
+import type { Authentication, Authenticator } from "./authenticator.ts";
+import { mayUse } from "./identity.ts";
 
 const CHALLENGE = { "www-authenticate": 'Basic realm="prov", charset="UTF-8"' };
 
 /** Lets users through to `/api/v1` as far as their role goes. */
-export function requireUser(authenticator: Authenticator): MiddlewareHandler<Api> {
+export function requireUser(
+  authenticator: Authenticator,
+  deps: ControllerDeps,
+): MiddlewareHandler<Api> {
   return async (c, next) => {
-    const result = await authenticate(c, authenticator);
-    if (result.kind === "refused" || result.identity.kind !== "user") {
+    const result = await authenticate(c, authenticator, deps);
+    if (result.kind === "blocked") {
+      throw rateLimited("Too many failed logins from this address: wait", result.retryAfterMs);
+    }
+    if (result.kind === "known" && result.identity.kind === "robot") {
+      throw new Refusal("forbidden", "A robot may use the registry, and nothing else");
+    }
+    // The registry's tokens are for the registry.
+    if (result.kind !== "known" || result.identity.kind !== "user" || result.scopes !== null) {
       throw new Refusal("unauthorized", "This needs a user's name and password", {
         headers: CHALLENGE,
       });
@@ -25,20 +36,23 @@ export function requireUser(authenticator: Authenticator): MiddlewareHandler<Api
   };
 }
 
-/** Says who asks and leaves the decision to the registry, which answers in its own format. */
-export function identify(authenticator: Authenticator): MiddlewareHandler<Api> {
-  return async (c, next) => {
-    const result = await authenticate(c, authenticator);
-    c.set("identity", result.kind === "known" ? result.identity : ANONYMOUS);
-    await next();
-  };
-}
-
-async function authenticate(c: ApiContext, authenticator: Authenticator) {
-  const header = c.req.header("authorization") ?? null;
-  const result = await authenticator.authenticate(header, addressOf(c));
-  if (result.kind === "blocked") {
-    throw rateLimited("Too many failed logins from this address: wait", result.retryAfterMs);
+/** Who asks. A failed login is in the audit log before it is answered. */
+export async function authenticate(
+  c: ApiContext,
+  authenticator: Authenticator,
+  { registry }: ControllerDeps,
+  header = c.req.header("authorization") ?? null,
+): Promise<Authentication> {
+  const address = addressOf(c);
+  const result = await authenticator.authenticate(header, address);
+  if (result.kind === "refused") {
+    await registry.audit({
+      identity: result.name ?? "anonymous",
+      address,
+      action: "login",
+      outcome: "denied",
+      reason: "wrong credentials",
+    });
   }
   return result;
 }

@@ -1,89 +1,85 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /**
  * @module
- * What a caller may do in the registry. Users work with everything as far as their role goes; the agent of a
- * job pulls its job's artifact, and that by its digests only.
+ * What a caller may do in the registry: a user as far as its policy lets them, a robot what was granted to it,
+ * and the agent of a job pulls its job's artifact.
  */
-import { arrayAt, at, stringAt } from "../../base/json.ts";
-import { type Envelope, parseEnvelope } from "../../jobs/envelope.ts";
-import type { Job } from "../../jobs/job.ts";
-import type { Access } from "../../registry/routes/call.ts";
+import { type Caller, isGranted, mayDo } from "../../registry/policy/rights.ts";
+import type { Access, RegistryAction } from "../../registry/routes/call.ts";
 import type { ControllerDeps } from "../ports.ts";
+import { BASIC_CHALLENGE, bearerChallenge, type RegistryAuth } from "./challenge.ts";
 import { describeIdentity, type Identity } from "./identity.ts";
+import { mayJobPull } from "./job-artifact.ts";
+import { covers, type Scope } from "./scope.ts";
 
-/** @param path of the request, which decides for a job: the registry asks by repository only. */
+export interface RegistryCaller {
+  readonly identity: Identity;
+  readonly address: string;
+  /** Null: the credentials themselves were shown. */
+  readonly scopes: readonly Scope[] | null;
+  /** Where the client reached us. */
+  readonly origin: string;
+  /** Decides for a job: the registry asks by repository only. */
+  readonly path: string;
+}
+
+export interface RegistrySettings {
+  readonly anonymousPull: boolean;
+  readonly registryAuth: RegistryAuth;
+}
+
+type Rights = (action: RegistryAction, repository: string) => boolean;
+
 export async function registryAccess(
-  identity: Identity,
-  request: { readonly method: string; readonly path: string },
-  anonymousPull: boolean,
+  caller: RegistryCaller,
+  settings: RegistrySettings,
   deps: ControllerDeps,
 ): Promise<Access> {
+  const { identity, address, scopes, origin } = caller;
+  const rights = await rightsOf(identity, caller.path, settings, deps);
+  const isCovered: Rights = (action, name) => scopes === null || covers(scopes, action, name);
+  const limitedAs =
+    identity.kind === "anonymous" ? `address ${address}` : describeIdentity(identity);
+  return {
+    identity: describeIdentity(identity),
+    address,
+    may: (action, name) =>
+      isCovered(action, name) && (rights(action, name) || (scopes !== null && name === "")),
+    mayWithScope: (action, name) => scopes !== null && rights(action, name),
+    sees: (name) => rights("pull", name),
+    challenge: (wanted) =>
+      settings.registryAuth === "bearer" || scopes !== null
+        ? bearerChallenge(origin, wanted, scopes === null ? null : "insufficient_scope")
+        : BASIC_CHALLENGE,
+    ...(identity.kind !== "job" && { limitedAs }),
+  };
+}
+
+/** What somebody may do now, whatever their token was asked for. */
+export async function rightsOf(
+  identity: Identity,
+  path: string,
+  { anonymousPull }: Pick<RegistrySettings, "anonymousPull">,
+  deps: ControllerDeps,
+): Promise<Rights> {
+  const byPolicy =
+    (user: Caller): Rights =>
+    (action, repository) => {
+      if (action === "list" || repository === "") return user.role !== "anonymous";
+      const rules = { policy: deps.registry.policy(), defaults: { anonymousPull } };
+      return mayDo(rules, user, action, repository);
+    };
   switch (identity.kind) {
     case "anonymous":
-      return { identity: "anonymous", may: (action) => anonymousPull && action === "pull" };
+      return byPolicy({ role: "anonymous", name: null });
     case "user":
-      return {
-        identity: describeIdentity(identity),
-        may: (action) => action === "pull" || identity.role !== "reader",
-      };
+      return byPolicy(identity);
+    case "robot":
+      return (action, repository) =>
+        action === "list" || repository === "" || isGranted(identity.grants, action, repository);
     case "job": {
-      const isAllowed = await mayJobPull(identity.job, request, deps);
-      return {
-        identity: describeIdentity(identity),
-        may: (action) => isAllowed && action === "pull",
-      };
+      const isAllowed = await mayJobPull(identity.job, path, deps);
+      return (action) => isAllowed && action === "pull";
     }
   }
-}
-
-const CONTENT = /^\/v2\/(?<repository>.+)\/(?:manifests|blobs)\/(?<reference>[^/]+)$/;
-
-async function mayJobPull(
-  job: Job,
-  request: { readonly method: string; readonly path: string },
-  deps: ControllerDeps,
-): Promise<boolean> {
-  const wanted = CONTENT.exec(request.path)?.groups;
-  const payload = await deps.store.jobs.payload(job.id);
-  if (wanted === undefined || payload?.envelopeText == null) return false;
-  const { artifact }: Envelope = parseEnvelope(payload.envelopeText);
-  if (artifact === null || artifact.registry !== null || artifact.digest === null) return false;
-  const { repository, reference: text = "" } = wanted;
-  if (repository !== artifact.repository) return false;
-  const reference = text.replace(/%3a/i, ":");
-  if (reference === artifact.digest) return true;
-  return (await contentOf(artifact.repository, artifact.digest, deps.registry)).has(reference);
-}
-
-/** An index of indexes deeper than this is nobody's artifact. */
-const DEPTH_MAX = 3;
-
-/** Digests of all that a manifest names: configuration, layers, and the same of manifests in an index. */
-async function contentOf(
-  repository: string,
-  digest: string,
-  registry: ControllerDeps["registry"],
-  depth = 0,
-): Promise<ReadonlySet<string>> {
-  const request = new Request(`http://registry.invalid/v2/${repository}/manifests/${digest}`);
-  const response = await registry.handle(request, { identity: "controller", may: () => true });
-  const found = new Set<string>();
-  if (!response.ok) return found;
-  const manifest: unknown = await response.json();
-  const named = [
-    at(manifest, "config"),
-    ...arrayAt(manifest, "layers"),
-    ...arrayAt(manifest, "blobs"),
-  ];
-  for (const descriptor of named) {
-    const name = stringAt(descriptor, "digest");
-    if (name !== undefined) found.add(name);
-  }
-  for (const child of arrayAt(manifest, "manifests")) {
-    const name = stringAt(child, "digest");
-    if (name === undefined || depth >= DEPTH_MAX) continue;
-    found.add(name);
-    for (const inner of await contentOf(repository, name, registry, depth + 1)) found.add(inner);
-  }
-  return found;
 }

@@ -43,7 +43,7 @@ const ROLES = ["anonymous", "reader", "operator", "admin"] as const;
 const DAYS_MAX = 36_500;
 
 const name = text((value) => (NAME.test(value) ? value : undefined), "a plain name");
-const repositories = glob(REPOSITORY_GLOB, "os-images/**");
+export const repositoryGlob = glob(REPOSITORY_GLOB, "os-images/**");
 const tag = glob(TAG_GLOB, "v*");
 const days = integer(0, DAYS_MAX);
 const nobody: readonly never[] = [];
@@ -87,7 +87,7 @@ const KEEP: Read<Keep> = object<Keep>({
 });
 
 const RULE: Read<Rule> = object<Rule>({
-  repositories: { name: "repositories", read: repositories },
+  repositories: { name: "repositories", read: repositoryGlob },
   pull: { name: "pull", read: list(principal), absent: null },
   push: { name: "push", read: list(knownPrincipal), absent: null },
   delete: { name: "delete", read: list(knownPrincipal), absent: null },

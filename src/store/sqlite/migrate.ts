@@ -2,9 +2,10 @@
 import type { Database } from "bun:sqlite";
 import { ProvError } from "../../base/errors.ts";
 import initial from "./migrations/001-initial.sql" with { type: "text" };
+import robots from "./migrations/002-robots.sql" with { type: "text" };
 
 /** Migration n brings a database of version n - 1 to version n. They are never edited once released. */
-export const MIGRATIONS: readonly string[] = [initial];
+export const MIGRATIONS: readonly string[] = [initial, robots];
 
 /**
  * Brings the database to the newest version, all or nothing.

@@ -8,6 +8,7 @@ import { SqliteJobStore } from "./jobs.ts";
 import { Listeners } from "./listeners.ts";
 import { SqliteMediaStore } from "./media.ts";
 import { pruneJobs } from "./prune.ts";
+import { SqliteRobotStore } from "./robots.ts";
 import { SqliteServerStore } from "./servers.ts";
 import { SqliteUserStore } from "./users.ts";
 
@@ -48,8 +49,10 @@ class SqliteStore implements Store {
   readonly jobs: SqliteJobStore;
   readonly servers: SqliteServerStore;
   readonly users: SqliteUserStore;
+  readonly robots: SqliteRobotStore;
   readonly media: SqliteMediaStore;
   readonly #connection: Connection;
+  readonly #sealer: Sealer;
   readonly #listeners = new Listeners();
 
   constructor(connection: Connection, location: StoreLocation) {
@@ -62,7 +65,13 @@ class SqliteStore implements Store {
     this.jobs = new SqliteJobStore(connection, sealer, listeners);
     this.servers = new SqliteServerStore(connection, sealer);
     this.users = new SqliteUserStore(connection);
+    this.robots = new SqliteRobotStore(connection);
+    this.#sealer = sealer;
     this.media = new SqliteMediaStore(connection, sealer, { listeners, random });
+  }
+
+  deriveKey(purpose: string): Promise<Uint8Array> {
+    return Promise.try(() => this.#sealer.derive(purpose));
   }
 
   prune(retention: Retention, now: number): Promise<Pruned> {

@@ -75,6 +75,17 @@ export class SqliteUserStore implements UserStore {
     );
   }
 
+  get(name: string): Promise<(User & { readonly changedAt: number }) | undefined> {
+    return this.#connection.read(() => {
+      const row = this.#connection.db
+        .query<UserRow & { readonly updated_at: number }, { name: string }>(
+          "select name, role, created_at, updated_at from users where name = $name",
+        )
+        .get({ name });
+      return row === null ? undefined : { ...userFromRow(row), changedAt: row.updated_at };
+    });
+  }
+
   async verify(name: string, password: string): Promise<User | undefined> {
     // Nobody can have it, so leaving early tells nothing about the name.
     if (password === "") return undefined;
