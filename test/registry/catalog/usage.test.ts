@@ -50,7 +50,7 @@ test("usage is the sum of what is there after any changes, whenever it is first 
         } else if (kind === "putManifest") {
           catalog.putManifest(
             repository,
-            newManifest(MANIFEST, { digest, size, tags: [], now: 1 }),
+            newManifest(MANIFEST, { digest, size, blobs: [], tags: [], now: 1 }),
           );
           model.set(key("manifest"), size);
         } else if (kind === "removeManifest") {
