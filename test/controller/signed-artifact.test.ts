@@ -33,6 +33,18 @@ async function open() {
   const directory = temporaryDirectory();
   const registry = await createRegistry({ root: directory.path, log: silentLog, now: Date.now });
   const site = await Site.open();
+  const verifying = new Set<Promise<unknown>>();
+  // The registry reads real files, and the clock would run away meanwhile.
+  const advance = site.clock.advance.bind(site.clock);
+  site.clock.advance = async (ms) => {
+    await Promise.allSettled(verifying);
+    await advance(ms);
+  };
+  const verify: typeof registry.verify = (...args) => {
+    const verdict = registry.verify(...args);
+    verifying.add(verdict);
+    return verdict;
+  };
   const world = {
     site,
     policy: DEMANDING,
@@ -45,7 +57,7 @@ async function open() {
     /** Another controller process on the same store. */
     restart: (around: (deps: ControllerDeps) => ControllerDeps = (deps) => deps) =>
       site.startAnother((deps) =>
-        around({ ...deps, registry: { ...registry, policy: () => world.policy } }),
+        around({ ...deps, registry: { ...registry, verify, policy: () => world.policy } }),
       ),
     create: (oci_url = `${REPOSITORY}:13`) =>
       site.api("POST", "/api/v1/jobs", {
