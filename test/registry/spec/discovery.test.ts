@@ -6,7 +6,7 @@ import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { errorCode, pushBlob, pushImage, serveRegistry, text } from "../served.ts";
 import type { Descriptor } from "./content.ts";
 import { oneServer } from "./one-server.ts";
-import { locationOf } from "./pushing.ts";
+import { type Ask, locationOf } from "./pushing.ts";
 
 const { ask, fresh, served } = oneServer();
 
@@ -210,5 +210,33 @@ describe("R48: /v2/_catalog", () => {
     const second = await own.ask("GET", nextOf(first) ?? "");
     expect(await second.json()).toEqual({ repositories: ["b"] });
     expect(nextOf(second)).toBeUndefined();
+  });
+
+  test("is for those who say who they are, and shows what they may pull", async () => {
+    await using own = await serveRegistry({
+      accessOf: (request) => {
+        const identity = request.headers.get("x-user") ?? "anonymous";
+        const isOpen = (name: string) => identity === "maker" || !name.startsWith("secret");
+        return {
+          identity,
+          may: (action, name) => isOpen(name) && (action === "pull" || identity === "maker"),
+        };
+      },
+    });
+    const maker = {
+      ask: (...[method, path, init]: Parameters<Ask>) =>
+        own.ask(method, path, { ...init, headers: { "x-user": "maker" } }),
+    };
+    for (const name of ["open", "secret/a"]) await pushBlob(maker, name, text("x"));
+    const list = async (user?: string) => {
+      const headers: Record<string, string> = user === undefined ? {} : { "x-user": user };
+      return await own.ask("GET", "_catalog", { headers });
+    };
+    expect((await own.ask("GET", "")).status).toBe(200);
+    const nobody = await list();
+    expect(nobody.status).toBe(401);
+    expect(nobody.headers.has("www-authenticate")).toBe(true);
+    expect(await (await list("guest")).json()).toEqual({ repositories: ["open"] });
+    expect(await (await list("maker")).json()).toEqual({ repositories: ["open", "secret/a"] });
   });
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /**
  * distribution-spec, "Error Codes". BLOB_UPLOAD_INVALID and SIZE_INVALID are in blob-push.test.ts, and
- * MANIFEST_BLOB_UNKNOWN is never said: manifests may come first.
+ * MANIFEST_BLOB_UNKNOWN is only for blobs that go while they are named: manifests may come first.
  */
 import { describe, expect, test } from "bun:test";
 import { digestOf } from "../../../src/registry/digest.ts";
