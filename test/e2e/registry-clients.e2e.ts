@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /**
  * R48, R51: what people push and pull with, against `prov serve` as they run it: oras, skopeo and podman, over
- * HTTP and TLS, logged in with a password.
+ * HTTP and TLS, logged in with a password and with tokens.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
@@ -29,7 +29,7 @@ const sites = new Map<string, Site>();
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), "prov-clients-"));
   await makeCertificate();
-  for (const auth of ["basic"]) sites.set(auth, await startSite(auth));
+  for (const auth of ["basic", "bearer"]) sites.set(auth, await startSite(auth));
   await Bun.write(join(work, "tool/Containerfile"), "FROM scratch\nCOPY tool /tool\n");
   await Bun.write(join(work, "tool/tool"), noise(3_000_000, 7));
   await Bun.write(join(work, "root.tar.zst"), noise(5_000_000));
@@ -70,6 +70,7 @@ async function startSite(auth: string): Promise<Site> {
       port,
       publicUrls: [`http://127.0.0.1:${port}`],
       flags: [
+        `--registry-auth=${auth}`,
         `--https-addr=127.0.0.1:${tlsPort}`,
         `--tls-cert-file=${join(work, "certs/ca.crt")}`,
         `--tls-key-file=${join(work, "key.pem")}`,
@@ -92,12 +93,20 @@ const podman = (...argv: string[]) =>
     ...["--cgroup-manager=cgroupfs", ...argv],
   );
 
-describe.each(["basic"])("asked for %s", (auth) => {
+describe.each(["basic", "bearer"])("asked for %s", (auth) => {
   describe.each(["HTTP", "TLS"] as const)("over %s", (transport) => {
     const host = () => sites.get(auth)?.hosts[transport] ?? "";
     const isTls = transport === "TLS";
     // Two transports lead to one registry.
     const place = `${transport.toLowerCase()}/os`;
+
+    test("nobody gets in without, and is told how to", async () => {
+      const url = `${isTls ? "https" : "http"}://${host()}/v2/`;
+      const { status, headers } = await fetch(url, { tls: { rejectUnauthorized: false } });
+      expect(status).toBe(401);
+      const realm = auth === "basic" ? 'Basic realm="prov"' : `Bearer realm="${url}token"`;
+      expect(headers.get("www-authenticate")).toStartWith(realm);
+    });
 
     test("oras logs in, pushes, tags, attaches, discovers, copies, pulls and deletes", async () => {
       const plain = isTls ? [`--ca-file=${work}/certs/ca.crt`] : ["--plain-http"];
