@@ -27,12 +27,19 @@ export async function resolveArtifact(
     };
   }
   const found = await registry.resolve(repository, reference);
+  const name = `${repository}${parsed.digest === null ? ":" : "@"}${reference}`;
   if (found === undefined) {
+    throw new ProvError(`Cannot find the artifact ${name} in this registry`, {
+      code: "ARTIFACT_NOT_FOUND",
+      hint: "Push it first with `prov artifact push`, or correct oci_url.",
+    });
+  }
+  if (found.missing.length > 0) {
     throw new ProvError(
-      `Cannot find the artifact ${repository}${parsed.digest === null ? ":" : "@"}${reference} in this registry`,
+      `Cannot use the artifact ${name}: ${found.missing.length} of its blobs are not in this registry`,
       {
-        code: "ARTIFACT_NOT_FOUND",
-        hint: "Push it first with `prov artifact push`, or correct oci_url.",
+        code: "ARTIFACT_INVALID",
+        hint: "Push it again: the tool that pushed it has stopped halfway, or left them out.",
       },
     );
   }

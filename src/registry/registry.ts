@@ -17,8 +17,8 @@ import type { Policy } from "./policy/policy.ts";
 import { openPolicyFile, type PolicyChange } from "./policy/policy-file.ts";
 import { createQuota } from "./policy/quota.ts";
 import { createRateLimiter } from "./policy/rate-limit.ts";
+import { type Resolved, resolve } from "./resolve.ts";
 import type { Access, Parts } from "./routes/call.ts";
-import { findManifest } from "./routes/manifest-routes.ts";
 import { answer } from "./routes/router.ts";
 import { createReader, type Get } from "./signatures/reader.ts";
 import { type Verdict, verifyArtifact } from "./signatures/verify.ts";
@@ -50,13 +50,6 @@ export interface RegistryDeps {
   readonly slowAfter?: Millis;
   /** How many months of the audit log are kept, the running one among them. Default: 12. */
   readonly auditMonths?: number;
-}
-
-interface Resolved {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  /** Of the manifest, in bytes. */
-  readonly size: number;
 }
 
 export interface Registry {
@@ -128,11 +121,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   }
   return {
     handle: (request, access) => answer(request, access, parts),
-    async resolve(repository, reference) {
-      await Promise.resolve();
-      const row = findManifest(parts, repository, reference);
-      return row && { digest: row.digest, mediaType: row.mediaType, size: row.size };
-    },
+    resolve: (repository, reference) => resolve(parts, repository, reference),
     verify: (repository, digest, keys) =>
       verifyArtifact({ digest, keys }, createReader(ownGet(repository, parts))),
     repositories: () => Promise.resolve(catalog.repositories()),

@@ -54,6 +54,12 @@ const REFUSED = [
     path: "/oci_url",
   },
   {
+    what: "an artifact of which only a part was pushed",
+    body: { ...request, recipe: { ...RECIPE, oci_url: "os-images/debian:half" } },
+    status: 400,
+    path: "/oci_url",
+  },
+  {
     what: "a body above 4 MiB",
     body: { ...request, recipe: { user_data: "x".repeat(5 * 2 ** 20) } },
     status: 413,

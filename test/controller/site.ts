@@ -34,13 +34,18 @@ export const RECIPE = {
 
 const DIGEST = `sha256:${"ab".repeat(32)}` as const;
 
-/** Has one artifact, `os-images/debian:13`. */
+/** Has one artifact, `os-images/debian:13`, and half of another, `os-images/debian:half`. */
 const REGISTRY: ControllerDeps["registry"] = {
   handle: () => Promise.resolve(new Response(null, { status: 404 })),
   resolve: (repository, reference) =>
     Promise.resolve(
-      repository === "os-images/debian" && ["13", DIGEST].includes(reference)
-        ? { digest: DIGEST, mediaType: "application/vnd.oci.image.manifest.v1+json", size: 500 }
+      repository === "os-images/debian" && ["13", "half", DIGEST].includes(reference)
+        ? {
+            digest: DIGEST,
+            mediaType: "application/vnd.oci.image.manifest.v1+json",
+            size: 500,
+            missing: reference === "half" ? [DIGEST] : [],
+          }
         : undefined,
     ),
   policy: () => EMPTY_POLICY,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /** What the routes do beyond the standard's text, which test/registry/spec walks through. */
 import { expect, test } from "bun:test";
+import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { pushBlob, pushImage, serveRegistry, text } from "../served.ts";
 
@@ -20,6 +21,10 @@ test("the controller asks what a tag names", async () => {
     digest,
     mediaType: MEDIA_TYPE.image,
     size: manifest.length,
+    missing: [],
   });
   expect(await served.registry.resolve("a/b", "v2")).toBeUndefined();
+  const layer = digestOf("layer");
+  await served.ask("DELETE", `a/b/blobs/${layer}`);
+  expect(await served.registry.resolve("a/b", "v1")).toMatchObject({ digest, missing: [layer] });
 });
