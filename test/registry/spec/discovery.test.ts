@@ -216,10 +216,14 @@ describe("R48: /v2/_catalog", () => {
     await using own = await serveRegistry({
       accessOf: (request) => {
         const identity = request.headers.get("x-user") ?? "anonymous";
-        const isOpen = (name: string) => identity === "maker" || !name.startsWith("secret");
+        const isMaker = identity === "maker";
+        const isOpen = (name: string) => isMaker || !name.startsWith("secret");
         return {
           identity,
-          may: (action, name) => isOpen(name) && (action === "pull" || identity === "maker"),
+          may: (action, name) =>
+            action === "list"
+              ? identity !== "anonymous"
+              : isOpen(name) && (action === "pull" || isMaker),
         };
       },
     });
