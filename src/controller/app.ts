@@ -4,7 +4,7 @@ import { getPath } from "hono/utils/url";
 import type { KeyedLock } from "../base/keyed-lock.ts";
 import { aboutRoutes } from "./api/about.ts";
 import { artifactRoutes } from "./api/artifacts.ts";
-import type { Api } from "./api/context.ts";
+import { type Api, UNKNOWN_HOST } from "./api/context.ts";
 import { errorResponse } from "./api/errors.ts";
 import { jobRoutes } from "./api/jobs.ts";
 import { signedMediaRoutes, tokenMediaRoutes } from "./api/media.ts";
@@ -82,4 +82,4 @@ function pathOf(request: Request): string {
 }
 
 const atUnknownHost = (request: Request): Request =>
-  new Request(`http://unknown.invalid${request.url}`);
+  new Request(`http://${UNKNOWN_HOST}${request.url}`);

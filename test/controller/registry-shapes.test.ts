@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { digestOf } from "../../src/registry/digest.ts";
 import { REGISTRY_SERVER_OPTIONS } from "../../src/registry/registry.ts";
-import { text } from "../registry/served.ts";
+import { exchange, text } from "../registry/served.ts";
 import { type Ask, begin, locationOf, patch } from "../registry/spec/pushing.ts";
 import { makeShapes } from "../registry/spec/shapes.ts";
 import { walk } from "../registry/spec/walk.ts";
@@ -110,5 +110,17 @@ describe("with tokens, pushed in every way, listed, pulled, referred to and dele
     expect((await patch(ask, upload, text("abc"), 0)).status).toBe(202);
     expect((await ask("DELETE", upload)).status).toBe(204);
     expect((await ask("GET", upload)).status).toBe(404);
+  });
+
+  test("HTTP/1.0 without a Host is told where tokens are, and answered", async () => {
+    const say = async (line: string) =>
+      (await exchange(server.port ?? 0, `${line}\r\n\r\n`)).toLowerCase();
+    const challenged = await say("GET /v2/ HTTP/1.0");
+    expect(challenged).toStartWith("http/1.1 401");
+    expect(challenged).toContain('realm="http://10.0.0.1:8080/v2/token"');
+    const login = `Authorization: ${basic("admin")}`;
+    const scope = "service=prov&scope=repository:a:pull";
+    expect(await say(`GET /v2/token?${scope} HTTP/1.0\r\n${login}`)).toStartWith("http/1.1 200");
+    expect(await say(`GET /v2/ HTTP/1.0\r\n${login}`)).toStartWith("http/1.1 200");
   });
 });

@@ -4,7 +4,7 @@ import { arrayAt, stringAt } from "../../base/json.ts";
 import { type RegistryCaller, registryAccess } from "../auth/registry-access.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerDeps } from "../ports.ts";
-import { type Api, type ApiContext, addressOf } from "./context.ts";
+import { type Api, type ApiContext, addressOf, urlOf } from "./context.ts";
 import { type ErrorName, Refusal } from "./errors.ts";
 import { toTime } from "./job-document.ts";
 
@@ -55,7 +55,7 @@ export function artifactRoutes(config: ControllerConfig, deps: ControllerDeps): 
 }
 
 function callerOf(c: ApiContext): RegistryCaller {
-  const { origin } = new URL(c.req.url);
+  const { origin } = urlOf(c);
   return {
     identity: c.get("identity"),
     address: addressOf(c),

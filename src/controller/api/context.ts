@@ -22,3 +22,10 @@ export type ApiContext = Context<Api>;
 export function addressOf(c: ApiContext): string {
   return c.env?.peer?.requestIP(c.req.raw)?.address ?? "local";
 }
+
+/** The host of a request that does not say which it means: HTTP/1.0 may leave the Host out. */
+export const UNKNOWN_HOST = "unknown.invalid";
+
+export function urlOf(c: ApiContext): URL {
+  return new URL(c.req.url, `http://${UNKNOWN_HOST}`);
+}

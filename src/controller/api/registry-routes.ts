@@ -8,7 +8,7 @@ import { authenticate } from "../auth/middleware.ts";
 import { registryAccess } from "../auth/registry-access.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerDeps } from "../ports.ts";
-import { type Api, type ApiContext, addressOf } from "./context.ts";
+import { type Api, type ApiContext, addressOf, urlOf } from "./context.ts";
 
 /** `Basic` of an empty name and password: podman's way to say that it has none. */
 const EMPTY_BASIC = /^basic og== *$/i;
@@ -20,7 +20,7 @@ export function registryRoutes(
   deps: ControllerDeps,
 ): Hono<Api> {
   return new Hono<Api>().all("/*", async (c) => {
-    const origin = originFor(c.req.url, config.publicUrls);
+    const origin = originFor(urlOf(c), config.publicUrls);
     const result = await authenticateClient(c, authenticator, deps);
     if (result.kind === "blocked") return tooManyLogins(result.retryAfterMs);
     if (result.kind !== "known") {

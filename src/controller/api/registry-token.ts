@@ -11,7 +11,7 @@ import { parseScopes, type Scope } from "../auth/scope.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { readText } from "./body.ts";
-import type { Api, ApiContext } from "./context.ts";
+import { type Api, type ApiContext, urlOf } from "./context.ts";
 import { authenticateClient, tooManyLogins, wrongCredentials } from "./registry-routes.ts";
 
 const FORM_LIMIT = bytes(64 * 1024);
@@ -30,8 +30,7 @@ interface TokenDeps {
 export function registryTokenRoutes(parts: TokenDeps): Hono<Api> {
   return new Hono<Api>()
     .get("/", async (c) => {
-      const query = new URL(c.req.url).searchParams;
-      return await answer(c, query, parts);
+      return await answer(c, urlOf(c).searchParams, parts);
     })
     .post("/", async (c) => {
       const form = new URLSearchParams(await readText(c.req.raw, FORM_LIMIT));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Wanted } from "../../registry/routes/call.ts";
+import { UNKNOWN_HOST } from "../api/context.ts";
 import { SERVICE } from "./registry-token.ts";
 import { scopeText } from "./scope.ts";
 
@@ -32,10 +33,8 @@ export function bearerChallenge(
  * Where the client itself reached us. A proxy that ends TLS speaks plain HTTP to us and leaves the Host as it
  * was: the public URL with this host then says how the client speaks.
  */
-export function originFor(requestUrl: string, publicUrls: readonly string[]): string {
-  const url = new URL(requestUrl);
+export function originFor(url: URL, publicUrls: readonly string[]): string {
   const known = publicUrls.map((each) => new URL(each)).find(({ host }) => host === url.host);
   if (known !== undefined) return known.origin;
-  // HTTP/1.0 without a Host.
-  return url.hostname === "unknown.invalid" ? (publicUrls[0] ?? url.origin) : url.origin;
+  return url.hostname === UNKNOWN_HOST ? (publicUrls[0] ?? url.origin) : url.origin;
 }
