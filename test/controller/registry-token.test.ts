@@ -182,7 +182,13 @@ describe("a token", () => {
     const push = await world.call("POST", "open/x/blobs/uploads/", token);
     expect([push.status, parseChallenge(challengeOf(push))]).toMatchObject([
       401,
-      { scope: "repository:open/x:pull,push", error: "insufficient_scope" },
+      { scope: "repository:open/x:pull,push", error: undefined },
+    ]);
+    await world.push("open/y");
+    const other = await world.call("GET", "open/y/manifests/13", token);
+    expect([other.status, parseChallenge(challengeOf(other)).error]).toEqual([
+      401,
+      "insufficient_scope",
     ]);
     // How podman says that it has no credentials.
     expect(claimsOf(await world.token("Basic Og==")).sub).toBe("anonymous");

@@ -47,10 +47,13 @@ export async function registryAccess(
       isCovered(action, name) && (rights(action, name) || (scopes !== null && name === "")),
     mayWithScope: (action, name) => scopes !== null && rights(action, name),
     sees: (name) => rights("pull", name),
-    challenge: (wanted) =>
-      settings.registryAuth === "bearer" || scopes !== null
-        ? bearerChallenge(origin, wanted, scopes === null ? null : "insufficient_scope")
-        : BASIC_CHALLENGE,
+    challenge(wanted) {
+      if (settings.registryAuth === "basic" && scopes === null) return BASIC_CHALLENGE;
+      // To nobody it says "log in" where a larger token for nobody would not do.
+      const wouldDo =
+        scopes !== null && wanted.every((each) => rights(each.action, each.repository));
+      return bearerChallenge(origin, wanted, wouldDo ? "insufficient_scope" : null);
+    },
     ...(identity.kind !== "job" && { limitedAs }),
   };
 }
