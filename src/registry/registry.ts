@@ -73,6 +73,11 @@ export interface Registry {
   policyVersion(): string;
   /** @param expected the version that is to be replaced; null: any. */
   setPolicy(document: unknown, expected: string | null): Promise<PolicyChange>;
+  /**
+   * Counts a request that is answered outside, against the policy's rate limit.
+   * @returns milliseconds until it may come; 0: now.
+   */
+  countRequest(limitedAs: string): number;
   /** Writes to the audit log; resolves when it is on the disk. Requests to `/v2/` are written by themselves. */
   audit(event: AuditEvent): Promise<void>;
   /** @throws {SyntaxError} for a cursor that is not ours. */
@@ -129,6 +134,10 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
     policy,
     policyVersion: policyFile.version,
     setPolicy: policyFile.set,
+    countRequest(limitedAs) {
+      const { rateLimit } = policy();
+      return rateLimit === null ? 0 : parts.rateLimiter.take(limitedAs, rateLimit);
+    },
     audit: audit.append,
     auditPage: audit.page,
     async sweep() {

@@ -1,122 +1,144 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { expect, test } from "bun:test";
-import { silentLog } from "../../src/base/deps.ts";
-import { createRegistry } from "../../src/registry/registry.ts";
-import { temporaryDirectory } from "../store/fresh-store.ts";
-import { RECIPE, Site } from "./site.ts";
+import { basic, digestOf, LAYER, MANIFEST, RegistryWorld } from "./registry-world.ts";
+import { RECIPE } from "./site.ts";
 
-const LAYER = "a root file system";
-const digestOf = (text: string) =>
-  `sha256:${new Bun.CryptoHasher("sha256").update(text).digest("hex")}`;
+const IMAGE = "application/vnd.oci.image.manifest.v1+json";
+const INDEX = "application/vnd.oci.image.index.v1+json";
 
-const MANIFEST = JSON.stringify({
-  schemaVersion: 2,
-  mediaType: "application/vnd.oci.image.manifest.v1+json",
-  artifactType: "application/vnd.prov.rootfs.v1",
-  config: {
-    mediaType: "application/vnd.oci.empty.v1+json",
-    digest: digestOf("{}"),
-    size: 2,
-  },
-  layers: [{ mediaType: "application/tar", digest: digestOf(LAYER), size: LAYER.length }],
+/** An index of the image, and of another index of one more image. */
+const INNER_IMAGE = MANIFEST.replace("vnd.prov.rootfs.v1", "vnd.prov.inner.v1");
+const INNER_INDEX = indexOf([[IMAGE, INNER_IMAGE]]);
+const OUTER_INDEX = indexOf([
+  [IMAGE, MANIFEST],
+  [INDEX, INNER_INDEX],
+]);
+/** Refers to the image: its signature, say. */
+const REFERRER = JSON.stringify({
+  ...JSON.parse(MANIFEST),
+  artifactType: "x/signature",
+  subject: { mediaType: IMAGE, digest: digestOf(MANIFEST), size: MANIFEST.length },
 });
 
-/** A controller in front of a real registry with the same artifact in two repositories. */
-async function open() {
-  const directory = temporaryDirectory();
-  const registry = await createRegistry({ root: directory.path, log: silentLog, now: Date.now });
-  const site = await Site.open();
-  site.startAnother((deps) => ({ ...deps, registry }));
-  const call = (method: string, path: string, authorization: string | null, body?: string) =>
-    site.send(
-      new Request(`http://127.0.0.1:8080/v2/${path}`, {
-        method,
-        headers: {
-          ...(authorization !== null && { authorization }),
-          ...(body !== undefined && {
-            "content-type": "application/vnd.oci.image.manifest.v1+json",
-          }),
-        },
-        ...(body !== undefined && { body }),
-      }),
-    );
-  return {
-    site,
-    call,
-    async [Symbol.asyncDispose]() {
-      await site[Symbol.asyncDispose]();
-      await registry.close();
-      directory[Symbol.dispose]();
-    },
-  };
+function indexOf(children: readonly (readonly [string, string])[]): string {
+  const manifests = children.map(([mediaType, text]) => ({
+    mediaType,
+    digest: digestOf(text),
+    size: text.length,
+  }));
+  return JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests });
 }
 
-const user = (name: string) => `Basic ${btoa(`${name}:${name}`)}`;
-
-async function push({ call }: Awaited<ReturnType<typeof open>>, repository: string) {
-  for (const blob of ["{}", LAYER]) {
-    const path = `${repository}/blobs/uploads/?digest=${digestOf(blob)}`;
-    expect((await call("POST", path, user("operator"), blob)).status).toBe(201);
-  }
-  const answer = await call("PUT", `${repository}/manifests/13`, user("operator"), MANIFEST);
-  expect(answer.status).toBe(201);
+async function putManifest(world: RegistryWorld, path: string, body: string): Promise<void> {
+  const headers = { "content-type": JSON.parse(body).mediaType, authorization: basic("admin") };
+  const request = new Request(`http://x/v2/${path}`, { method: "PUT", headers, body });
+  expect((await world.site.send(request)).status).toBe(201);
 }
 
-test("a job's token pulls its artifact and nothing else", async () => {
-  await using world = await open();
-  const { site, call } = world;
-  await push(world, "os-images/debian");
-  await push(world, "os-images/secret");
+/** Starts a job with the artifact. @returns its id and its token. */
+async function startJob({ site }: RegistryWorld, oci_url: string) {
   await site.controller.start();
-  const id = await site.createJob({ ...RECIPE, oci_url: "os-images/debian:13" });
+  const id = await site.createJob({ ...RECIPE, oci_url });
   await site.until(id, ({ phase }) => phase === "waiting");
-  const token = `Bearer ${(await site.store.jobs.payload(id))?.token}`;
+  return { id, token: `Bearer ${(await site.store.jobs.payload(id))?.token}` };
+}
+
+test("R51 a job's token pulls its artifact and nothing else", async () => {
+  await using world = await RegistryWorld.open();
+  const { site } = world;
+  await world.push("os-images/debian");
+  await world.push("os-images/secret");
+  await putManifest(world, `os-images/debian/manifests/${digestOf(REFERRER)}`, REFERRER);
+  const { id, token } = await startJob(world, "os-images/debian:13");
   const manifest = digestOf(MANIFEST);
   const cases: readonly (readonly [string, string, number])[] = [
     ["GET", `os-images/debian/manifests/${manifest}`, 200],
     ["HEAD", `os-images/debian/manifests/${manifest}`, 200],
     ["GET", `os-images/debian/blobs/${digestOf(LAYER)}`, 200],
     ["GET", `os-images/debian/blobs/${digestOf("{}")}`, 200],
+    ["GET", `os-images/debian/blobs/${digestOf(LAYER).replace(":", "%3A")}`, 200],
     ["GET", `os-images/debian/blobs/${digestOf("other")}`, 403],
-    ["GET", `os-images/debian/manifests/13`, 403],
-    ["GET", `os-images/debian/tags/list`, 403],
+    ["GET", "os-images/debian/manifests/13", 403],
+    ["GET", "os-images/debian/tags/list", 403],
+    ["GET", `os-images/debian/referrers/${manifest}`, 403],
+    ["GET", `os-images/debian/manifests/${digestOf(REFERRER)}`, 403],
+    ["GET", "_catalog", 403],
     ["GET", `os-images/secret/manifests/${manifest}`, 403],
     ["GET", `os-images/secret/blobs/${digestOf(LAYER)}`, 403],
+    ["GET", `os-images%2Fdebian/manifests/${manifest}`, 400],
+    ["GET", `os-images/secret/../debian/tags/list`, 403],
     ["DELETE", `os-images/debian/manifests/${manifest}`, 403],
-    ["POST", `os-images/debian/blobs/uploads/`, 403],
+    ["POST", "os-images/debian/blobs/uploads/", 403],
+    ["POST", `os-images/debian/blobs/uploads/?mount=${digestOf(LAYER)}`, 403],
   ];
   for (const [method, path, status] of cases) {
-    const answer = await call(method, path, token);
+    const answer = await world.call(method, path, token);
     expect([method, path, answer.status]).toEqual([method, path, status]);
   }
-  expect(
-    (await site.api("GET", "/api/v1/jobs", { as: null, headers: { authorization: token } })).status,
-  ).toBe(401);
+  const headers = { authorization: token };
+  expect((await site.api("GET", "/api/v1/jobs", { as: null, headers })).status).toBe(401);
 
   await site.api("DELETE", `/api/v1/jobs/${id}`);
   await site.complete(id);
-  const late = await call("GET", `os-images/debian/manifests/${manifest}`, token);
+  const late = await world.call("GET", `os-images/debian/manifests/${manifest}`, token);
   expect(late.status).toBe(401);
 });
 
+test("R51 of an index a job's token pulls what the index is made of", async () => {
+  await using world = await RegistryWorld.open();
+  await world.push("os-images/all", "image");
+  for (const manifest of [INNER_IMAGE, INNER_INDEX, REFERRER]) {
+    await putManifest(world, `os-images/all/manifests/${digestOf(manifest)}`, manifest);
+  }
+  await putManifest(world, "os-images/all/manifests/13", OUTER_INDEX);
+  const { token } = await startJob(world, "os-images/all:13");
+  const status = async (path: string) =>
+    (await world.call("GET", `os-images/all/${path}`, token)).status;
+  for (const manifest of [OUTER_INDEX, MANIFEST, INNER_INDEX, INNER_IMAGE]) {
+    expect(await status(`manifests/${digestOf(manifest)}`)).toBe(200);
+  }
+  expect(await status(`blobs/${digestOf(LAYER)}`)).toBe(200);
+  for (const path of [
+    `manifests/${digestOf(REFERRER)}`,
+    `referrers/${digestOf(OUTER_INDEX)}`,
+    `referrers/${digestOf(MANIFEST)}`,
+    "manifests/13",
+    "manifests/image",
+    "tags/list",
+  ]) {
+    expect([path, await status(path)]).toEqual([path, 403]);
+  }
+});
+
+test("R51 a policy that lets nobody pull does not stop a job, and opens nothing to it", async () => {
+  await using world = await RegistryWorld.open({ anonymousPull: true });
+  await world.push("os-images/debian");
+  await world.setPolicy({ rules: [{ repositories: "**", pull: [] }] });
+  const { token } = await startJob(world, "os-images/debian:13");
+  const path = `os-images/debian/manifests/${digestOf(MANIFEST)}`;
+  expect((await world.call("GET", path, token)).status).toBe(200);
+  expect((await world.call("GET", "os-images/debian/tags/list", token)).status).toBe(403);
+});
+
 test("users push and pull by role; nobody is asked who they are", async () => {
-  await using world = await open();
-  const { call } = world;
-  await push(world, "os-images/debian");
-  const challenge = await call("GET", "", null);
+  await using world = await RegistryWorld.open();
+  await world.push("os-images/debian");
+  const challenge = await world.call("GET", "", null);
   expect([challenge.status, challenge.headers.get("www-authenticate")]).toEqual([
     401,
     'Basic realm="prov"',
   ]);
-  expect((await call("GET", "", user("reader"))).status).toBe(200);
-  expect((await call("GET", "os-images/debian/manifests/13", user("reader"))).status).toBe(200);
-  expect((await call("POST", "os-images/debian/blobs/uploads/", user("reader"))).status).toBe(403);
-  expect((await call("GET", "os-images/debian/manifests/13", null)).status).toBe(401);
+  const status = async (method: string, path: string, who: string | null) =>
+    (await world.call(method, path, who === null ? null : basic(who))).status;
+  expect(await status("GET", "", "reader")).toBe(200);
+  expect(await status("GET", "os-images/debian/manifests/13", "reader")).toBe(200);
+  expect(await status("POST", "os-images/debian/blobs/uploads/", "reader")).toBe(403);
+  expect(await status("GET", "os-images/debian/manifests/13", null)).toBe(401);
 });
 
 test("artifacts are listed and deleted through the API", async () => {
-  await using world = await open();
-  await push(world, "os-images/debian");
+  await using world = await RegistryWorld.open();
+  await world.push("os-images/debian");
   const { site } = world;
   const list = await site.api("GET", "/api/v1/artifacts");
   expect(list.body.artifacts).toMatchObject([

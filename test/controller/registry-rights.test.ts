@@ -153,6 +153,8 @@ test("R53 rates are for each user and each address; a job's agent has none", asy
   expect([await ask("reader"), await ask("reader"), await ask("reader")]).toEqual([200, 200, 429]);
   expect(await ask("operator")).toBe(200);
   expect([await ask(null), await ask(null), await ask(null)]).toEqual([401, 401, 429]);
+  // Tokens are counted as well.
+  expect((await world.call("GET", "token", null)).status).toBe(429);
   const id = await world.site.createJob();
   const token = `Bearer ${(await world.site.store.jobs.payload(id))?.token}`;
   for (let i = 0; i < 5; i++) expect((await world.call("GET", "", token)).status).toBe(200);

@@ -53,6 +53,7 @@ const REGISTRY: ControllerDeps["registry"] = {
   sweep: () => Promise.resolve(),
   policyVersion: () => "0",
   setPolicy: () => Promise.resolve({ kind: "set", version: "0" }),
+  countRequest: () => 0,
   audit: () => Promise.resolve(),
   auditPage: () => Promise.resolve({ entries: [], cursor: null }),
   repositories: () => Promise.resolve(["os-images/debian"]),

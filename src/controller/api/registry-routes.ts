@@ -22,7 +22,7 @@ export function registryRoutes(
   return new Hono<Api>().all("/*", async (c) => {
     const origin = originFor(urlOf(c), config.publicUrls);
     const result = await authenticateClient(c, authenticator, deps);
-    if (result.kind === "blocked") return tooManyLogins(result.retryAfterMs);
+    if (result.kind === "blocked") return tooMany(TOO_MANY_LOGINS, result.retryAfterMs);
     if (result.kind !== "known") {
       const isBearer = config.registryAuth === "bearer" || isBearerHeader(c);
       return wrongCredentials(
@@ -57,8 +57,10 @@ export function wrongCredentials(challenge: string): Response {
   });
 }
 
-export function tooManyLogins(retryAfterMs: number): Response {
-  return ociAnswer("TOOMANYREQUESTS", "too many failed logins from this address: wait", {
+export const TOO_MANY_LOGINS = "too many failed logins from this address: wait";
+
+export function tooMany(message: string, retryAfterMs: number): Response {
+  return ociAnswer("TOOMANYREQUESTS", message, {
     headers: { "retry-after": String(Math.ceil(retryAfterMs / 1000)) },
   });
 }

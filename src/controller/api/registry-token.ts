@@ -5,14 +5,19 @@ import { ociAnswer } from "../../registry/oci-error.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { BASIC_CHALLENGE } from "../auth/challenge.ts";
 import { describeIdentity, type Identity } from "../auth/identity.ts";
-import { rightsOf } from "../auth/registry-access.ts";
+import { limitedAs, rightsOf } from "../auth/registry-access.ts";
 import { type RegistryTokens, SERVICE, TOKEN_LIFETIME } from "../auth/registry-token.ts";
 import { parseScopes, type Scope } from "../auth/scope.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { readText } from "./body.ts";
-import { type Api, type ApiContext, urlOf } from "./context.ts";
-import { authenticateClient, tooManyLogins, wrongCredentials } from "./registry-routes.ts";
+import { type Api, type ApiContext, addressOf, urlOf } from "./context.ts";
+import {
+  authenticateClient,
+  TOO_MANY_LOGINS,
+  tooMany,
+  wrongCredentials,
+} from "./registry-routes.ts";
 
 const FORM_LIMIT = bytes(64 * 1024);
 
@@ -51,10 +56,12 @@ async function answer(
 ): Promise<Response> {
   const { authenticator, config, tokens, deps } = parts;
   const result = await authenticateClient(c, authenticator, deps, authorization);
-  if (result.kind === "blocked") return tooManyLogins(result.retryAfterMs);
+  if (result.kind === "blocked") return tooMany(TOO_MANY_LOGINS, result.retryAfterMs);
   if (result.kind !== "known" || !mayHaveToken(result.identity, result.scopes)) {
     return wrongCredentials(BASIC_CHALLENGE);
   }
+  const waitMs = deps.registry.countRequest(limitedAs(result.identity, addressOf(c)));
+  if (waitMs > 0) return tooMany("too many requests: wait", waitMs);
   const service = asked.get("service");
   if (service !== null && service !== SERVICE) {
     return ociAnswer("UNSUPPORTED", `the service here is "${SERVICE}"`, { status: 400 });

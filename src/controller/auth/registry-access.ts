@@ -38,8 +38,6 @@ export async function registryAccess(
   const { identity, address, scopes, origin } = caller;
   const rights = await rightsOf(identity, caller.path, settings, deps);
   const isCovered: Rights = (action, name) => scopes === null || covers(scopes, action, name);
-  const limitedAs =
-    identity.kind === "anonymous" ? `address ${address}` : describeIdentity(identity);
   return {
     identity: describeIdentity(identity),
     address,
@@ -54,8 +52,13 @@ export async function registryAccess(
         scopes !== null && wanted.every((each) => rights(each.action, each.repository));
       return bearerChallenge(origin, wanted, wouldDo ? "insufficient_scope" : null);
     },
-    ...(identity.kind !== "job" && { limitedAs }),
+    ...(identity.kind !== "job" && { limitedAs: limitedAs(identity, address) }),
   };
+}
+
+/** Whose requests count together against the policy's rate limit. */
+export function limitedAs(identity: Identity, address: string): string {
+  return identity.kind === "anonymous" ? `address ${address}` : describeIdentity(identity);
 }
 
 /** What somebody may do now, whatever their token was asked for. */

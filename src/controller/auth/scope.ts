@@ -17,7 +17,7 @@ export type Scope =
     }
   | { readonly type: "registry"; readonly name: "catalog"; readonly actions: readonly ["*"] };
 
-export const CATALOG: Scope = { type: "registry", name: "catalog", actions: ["*"] };
+const CATALOG: Scope = { type: "registry", name: "catalog", actions: ["*"] };
 const ACTIONS: readonly ContentAction[] = ["pull", "push", "delete"];
 /** No client asks for more at once, and a token travels in a header. */
 const SCOPES_MAX = 50;

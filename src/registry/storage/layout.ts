@@ -7,6 +7,8 @@
  *     store/<alg>/<hh>/<hex>                                    every content once
  *     uploads/<id>                                              what is being received
  *     index.db                                                  the catalog
+ *     policy.json                                               who may do what
+ *     audit/<YYYY-MM>.jsonl                                     who did what
  *
  * A blob of a repository is a hard link to its content in the store, so that mounting is a link,
  * equal content takes space once, and skopeo, oras and podman read each repository as it is.
