@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+
 import type { Log, LogFields } from "../base/deps.ts";
+import { describeError } from "../base/errors.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** One readable line per entry, for the journal and the serial console: it has its own time stamps. */
@@ -17,5 +19,6 @@ export function journalLog(terminal: Terminal): Log {
 }
 
 function render(value: unknown): string {
+  if (value instanceof Error) return describeError(value);
   return typeof value === "string" ? value : JSON.stringify(value);
 }

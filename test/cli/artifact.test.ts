@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { zstdDecompressSync } from "node:zlib";
+import { silentLog } from "../../src/base/deps.ts";
+import { main } from "../../src/cli/main.ts";
+import { pushManifest } from "../../src/registry/client/manifest-transfer.ts";
+import { pushBlob } from "../../src/registry/client/push-blob.ts";
+import { digestOf } from "../../src/registry/digest.ts";
+import { MEDIA_TYPE } from "../../src/registry/manifest.ts";
+import { noise } from "../registry/served.ts";
+import { FakeTerminal } from "./fake-terminal.ts";
 import { World } from "./world.ts";
 
 test("a file goes up, is listed, comes down the same and is removed", async () => {
@@ -14,13 +24,25 @@ test("a file goes up, is listed, comes down the same and is removed", async () =
   const digest = pushed.out.split(" ")[1] ?? "";
 
   const again = await world.run(`artifact push ${file} os-images/debian:13 --json`);
-  expect(JSON.parse(again.out)).toEqual({ reference: "os-images/debian:13", digest });
+  expect(JSON.parse(again.out)).toEqual({
+    reference: "os-images/debian:13",
+    digest,
+    artifact_type: "application/vnd.prov.file.v1",
+    layer: {
+      title: "root.tar.zst",
+      media_type: "application/octet-stream",
+      digest: digestOf(content),
+      size: 300_000,
+    },
+  });
 
   const listed = await world.run("artifact list");
-  expect(listed.out.split("\n")[0]).toMatch(/^ARTIFACT +DIGEST +UPDATED$/);
+  expect(listed.out.split("\n")[0]).toMatch(/^ARTIFACT +DIGEST +UPDATED +SIZE$/);
   expect(listed.out.split("\n")[1]).toMatch(
-    new RegExp(`^os-images/debian:13 +${digest} +20\\d\\d-`),
+    new RegExp(`^os-images/debian:13 +${digest} +20\\d\\d-.* {2}293\\.0 KiB$`),
   );
+  expect((await world.run("artifact list os-images/")).out).toBe(listed.out);
+  expect((await world.run("artifact list tools/")).out.split("\n")).toHaveLength(1);
 
   const copy = join(world.directory, "copy");
   for (const reference of ["os-images/debian:13", `os-images/debian@${digest}`]) {
@@ -60,6 +82,36 @@ test.each([
     err: /without a registry host\n {2}These commands speak/,
   },
   {
+    what: "a digest to push to",
+    words: `artifact push /etc/hostname debian@sha256:${"0".repeat(64)}`,
+    code: 2,
+    err: /a digest cannot be chosen\n {2}Name a tag/,
+  },
+  {
+    what: "a type that is none",
+    words: "artifact push /etc/hostname debian:13 --type=floppy",
+    code: 2,
+    err: /^prov: Cannot use --type=floppy: it is no media type\n {2}Use rootfs, wim, iso, disk, file,/,
+  },
+  {
+    what: "a level that is none",
+    words: "artifact push /etc/hostname debian:13 --zstd-level=22",
+    code: 2,
+    err: /^prov: Cannot use --zstd-level=22: levels are 1 to 19$/,
+  },
+  {
+    what: "a file to compress that is no tar",
+    words: "artifact push /etc/hostname debian:13 --zstd",
+    code: 2,
+    err: /^prov: Cannot compress \/etc\/hostname: it is not a tar\n {2}Only tars/,
+  },
+  {
+    what: "a pull into a pipe",
+    words: "artifact pull debian:13 -",
+    code: 2,
+    err: /^prov: Cannot pull to standard output/,
+  },
+  {
     what: "a reference that is none",
     words: "artifact rm Debian:13",
     code: 1,
@@ -88,4 +140,319 @@ test("a pull that fails leaves no file, and says why", async () => {
   expect(ran).toMatchObject({ code: 2, out: "" });
   expect(ran.err).toBe("prov: Cannot write /nonexistent/copy: there is no such file");
   expect(existsSync("/nonexistent/copy.part")).toBe(false);
+});
+
+test.each(["rootfs", "application/vnd.prov.rootfs.v1"])("--type=%s", async (type) => {
+  await using world = await World.open();
+  const file = await world.file("x", "x");
+  const pushed = await world.run(`artifact push ${file} a:1 --json --type=${type}`);
+  expect(JSON.parse(pushed.out).artifact_type).toBe("application/vnd.prov.rootfs.v1");
+});
+
+test("--zstd says what became of the file", async () => {
+  await using world = await World.open();
+  const words = await world.file("words", "words\n".repeat(100_000));
+  const tar = join(world.directory, "root.tar");
+  const child = Bun.spawn(["tar", "--create", `--file=${tar}`, "-C", world.directory, "words"]);
+  expect(await child.exited).toBe(0);
+  const pushed = await world.run(`artifact push ${tar} a:1 --zstd`);
+  expect(pushed.code).toBe(0);
+  expect(pushed.err).toMatch(/root\.tar went as root\.tar\.zst, \d/);
+  const pulled = await world.run(`artifact pull a:1 ${world.directory}`);
+  expect(pulled.out).toStartWith(`${world.directory}/root.tar.zst sha256:`);
+  const bytes = zstdDecompressSync(await Bun.file(`${tar}.zst`).bytes());
+  expect(bytes.indexOf(await Bun.file(words).text())).toBeGreaterThan(0);
+});
+
+test("a push that is stopped leaves where it was, and the next one goes on", async () => {
+  await using world = await World.open();
+  const content = noise(3_000_000);
+  const file = await world.file("root.tar", content);
+  const terminal = new FakeTerminal({
+    env: {
+      PROV_USER: "operator",
+      PROV_PASSWORD: "operator",
+      XDG_STATE_HOME: join(world.directory, "state"),
+    },
+    isInteractive: true,
+  });
+  const { fetch } = world;
+  const asked: string[] = [];
+  const stopping: typeof fetch = async (url, init) => {
+    if (init?.method === "PATCH") terminal.stop.abort(new DOMException("SIGINT", "AbortError"));
+    terminal.signal.throwIfAborted();
+    return await fetch(url, init);
+  };
+  const outside = { now: Date.now, sleep: world.site.clock.sleep };
+  const words = ["artifact", "push", file, "a:1"];
+  expect(await main(words, terminal, { ...outside, fetch: stopping })).toBe(1);
+  expect(terminal.errLines).toEqual([
+    `${file} is not all there yet: the same command goes on with it`,
+  ]);
+  const directory = join(world.directory, "state/prov/uploads");
+  expect(await readdir(directory)).toHaveLength(1);
+  const watching: typeof fetch = (url, init) => {
+    asked.push(`${init?.method} ${new URL(url).pathname.split("/").slice(3, 5).join("/")}`);
+    return fetch(url, init);
+  };
+  const again = new FakeTerminal({ env: terminal.env, isInteractive: true });
+  expect(await main(words, again, { ...outside, fetch: watching })).toBe(0);
+  expect(asked.slice(0, 4)).toEqual([
+    expect.stringMatching(/^HEAD blobs\/sha256:/),
+    "GET blobs/uploads",
+    "PATCH blobs/uploads",
+    "PUT blobs/uploads",
+  ]);
+  expect(await readdir(directory)).toEqual([]);
+  expect(again.drawn.some((line) => /^hashing {2}\[#*-*\] +\d+% {2}/.test(line))).toBe(true);
+  expect(again.drawn.at(-1)).toMatch(/^sending {2}\[#{30}\] 100% {2}2\.9 MiB of 2\.9 MiB/);
+});
+
+describe("pull", () => {
+  const content = noise(2_000_000);
+
+  async function pushed(): Promise<World> {
+    const world = await World.open();
+    const file = await world.file("root.tar", content);
+    expect((await world.run(`artifact push ${file} a:1`)).code).toBe(0);
+    return world;
+  }
+
+  function terminalOf(world: World): FakeTerminal {
+    return new FakeTerminal({
+      env: { PROV_USER: "reader", PROV_PASSWORD: "reader", HOME: world.directory },
+    });
+  }
+
+  test("R49: goes on with what an interrupted one has left", async () => {
+    await using world = await pushed();
+    const copy = join(world.directory, "copy");
+    const ranges: (string | null)[] = [];
+    let blobs = 0;
+    const terminal = terminalOf(world);
+    const stopping: typeof world.fetch = async (url, init) => {
+      const response = await world.fetch(url, init);
+      if (!url.includes("/blobs/") || ++blobs > 1) return response;
+      const bytes = await response.bytes();
+      let sent = 0;
+      return new Response(
+        new ReadableStream({
+          pull(controller) {
+            if (sent >= 1_000_000) terminal.stop.abort(new DOMException("SIGINT", "AbortError"));
+            controller.enqueue(bytes.slice(sent, sent + 100_000));
+            sent += 100_000;
+          },
+        }),
+      );
+    };
+    const outside = { now: Date.now, sleep: world.site.clock.sleep };
+    const words = ["artifact", "pull", "a:1", copy];
+    expect(await main(words, terminal, { ...outside, fetch: stopping })).toBe(1);
+    expect(terminal.errLines).toEqual([
+      expect.stringMatching(/copy\.part has .* of 1\.9 MiB: the same command goes on with it$/),
+    ]);
+    expect(existsSync(copy)).toBe(false);
+    const kept = Bun.file(`${copy}.part`).size;
+    expect(kept).toBeGreaterThanOrEqual(900_000);
+
+    const watching: typeof world.fetch = (url, init) => {
+      if (url.includes("/blobs/")) ranges.push(new Headers(init?.headers).get("range"));
+      return world.fetch(url, init);
+    };
+    expect(await main(words, terminalOf(world), { ...outside, fetch: watching })).toBe(0);
+    expect(ranges).toEqual([`bytes=${kept}-`]);
+    expect(await Bun.file(copy).bytes()).toEqual(content);
+    expect(existsSync(`${copy}.part`)).toBe(false);
+  });
+
+  test.each([
+    ["other bytes", noise(1_000_000, 7)],
+    ["more bytes", noise(3_000_000)],
+    ["all of it", content],
+    ["nothing", new Uint8Array()],
+  ])("R49: a partial file with %s ends in the right file", async (_what, bytes) => {
+    await using world = await pushed();
+    const copy = join(world.directory, "copy");
+    await Bun.write(`${copy}.part`, bytes);
+    expect(await world.run(`artifact pull a:1 ${copy}`)).toMatchObject({ code: 0, err: "" });
+    expect(await Bun.file(copy).bytes()).toEqual(content);
+    expect(existsSync(`${copy}.part`)).toBe(false);
+  });
+
+  test("a link in the partial file's place is not written through", async () => {
+    await using world = await pushed();
+    const copy = join(world.directory, "copy");
+    const victim = await world.file("victim", "precious");
+    await symlink(victim, `${copy}.part`);
+    expect((await world.run(`artifact pull a:1 ${copy}`)).code).toBe(2);
+    expect(await Bun.file(victim).text()).toBe("precious");
+  });
+
+  test.each([
+    ["root.tar", "root.tar"],
+    ["../../etc/passwd", "passwd"],
+    ["/etc/cron.d/job", "job"],
+    ["..\\..\\windows.wim", "windows.wim"],
+    ["folder/", "folder"],
+    ["..", "debian-1"],
+    ["", "debian-1"],
+    ["a\nb", "debian-1"],
+  ])("a title of %j becomes %s in the directory", async (title, name) => {
+    await using world = await World.open();
+    await pushLayers(world, [{ title, bytes: content }]);
+    const into = join(world.directory, "into");
+    await mkdir(into);
+    const pulled = await world.run(`artifact pull os/debian:1 ${into} --json`);
+    expect(JSON.parse(pulled.out).file).toBe(join(into, name));
+    expect(await readdir(into)).toEqual([name]);
+    expect(await Bun.file(join(into, name)).bytes()).toEqual(content);
+  });
+
+  test("--all", async () => {
+    await using world = await World.open();
+    await pushLayers(world, [
+      { title: "a.bin", bytes: noise(1000, 2) },
+      { title: "b.bin", bytes: noise(1000, 3) },
+    ]);
+    const into = join(world.directory, "into");
+    const one = await world.run(`artifact pull os/debian:1 ${into}`);
+    expect(one.err).toMatch(/it has 2 layers and none stands out: a\.bin \(.*; b\.bin \(/);
+    const all = await world.run(`artifact pull os/debian:1 ${into} --all`);
+    expect(all.out.split("\n").map((line) => line.split(" ")[0])).toEqual([
+      `${into}/a.bin`,
+      `${into}/b.bin`,
+    ]);
+    expect(await Bun.file(`${into}/b.bin`).bytes()).toEqual(noise(1000, 3));
+
+    await pushLayers(world, [
+      { title: "x/same", bytes: noise(1000, 2) },
+      { title: "y/same", bytes: noise(1000, 3) },
+    ]);
+    const twice = await world.run(`artifact pull os/debian:1 ${into} --all`);
+    expect(twice).toMatchObject({ code: 1, err: expect.stringContaining("several are called") });
+  });
+
+  test("--all unpacks directories, but only the tar of one directory", async () => {
+    await using world = await World.open();
+    const tarOf = async (script: string) => {
+      const cwd = await mkdtemp(join(world.directory, "tar-"));
+      const child = Bun.spawn(["sh", "-euc", script], { cwd, stderr: "pipe" });
+      expect(await child.exited).toBe(0);
+      return new Uint8Array(await Bun.file(join(cwd, "out.tar.gz")).bytes());
+    };
+    const isDirectory = true;
+    const good = await tarOf(
+      "mkdir -p site/etc; echo hi > site/etc/motd; tar -czf out.tar.gz site",
+    );
+    await pushLayers(world, [{ title: "site", bytes: good, isDirectory }]);
+    const into = join(world.directory, "into");
+    const pulled = await world.run(`artifact pull os/debian:1 ${into} --all`);
+    expect(pulled).toMatchObject({ code: 0, err: "" });
+    expect(await readdir(into)).toEqual(["site"]);
+    expect(await Bun.file(join(into, "site/etc/motd")).text()).toBe("hi\n");
+    const again = await world.run(`artifact pull os/debian:1 ${into} --all`);
+    expect(again.err).toMatch(/^prov: Cannot unpack .*\/site: something else is there/);
+
+    const outside = join(world.directory, "outside");
+    for (const script of [
+      "mkdir a b; tar -czf out.tar.gz a b",
+      "echo hi > file; tar -czf out.tar.gz file",
+      `mkdir site; ln -s / site/link; tar -cf out.tar site
+       mkdir -p .${outside}; echo x > .${outside}/x
+       tar -rf out.tar --transform='s,^\\.,site/link,' .${outside}/x; gzip out.tar`,
+      `echo x > x; tar -cPf out.tar --transform='s,^,../../outside-,' x; gzip out.tar`,
+      "echo no > out.tar.gz",
+    ]) {
+      const bad = await tarOf(script);
+      await pushLayers(world, [{ title: "bad", bytes: bad, isDirectory }]);
+      const ran = await world.run(`artifact pull os/debian:1 ${into} --all`);
+      if (!script.includes("link")) expect(ran.code).toBe(1);
+      expect(existsSync(join(world.directory, "outside-x"))).toBe(false);
+      expect(existsSync(outside)).toBe(false);
+    }
+  });
+
+  interface Pushed {
+    readonly title: string;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly isDirectory?: boolean;
+  }
+
+  async function pushLayers(world: World, layers: readonly Pushed[]): Promise<void> {
+    const authorization = `Basic ${btoa("operator:operator")}`;
+    const remote = {
+      registry: "http://controller",
+      repository: "os/debian",
+      authorization,
+      ca: null,
+    };
+    const { now, sleep } = world.site.clock;
+    const deps = { fetch: world.fetch, now, sleep, log: silentLog };
+    const blobOf = (bytes: Uint8Array<ArrayBuffer>) => {
+      const open = (start: number, end: number) => new Blob([bytes]).slice(start, end);
+      return { digest: digestOf(bytes), size: bytes.byteLength, open };
+    };
+    const config = blobOf(new TextEncoder().encode("{}"));
+    for (const blob of [config, ...layers.map(({ bytes }) => blobOf(bytes))]) {
+      await pushBlob(remote, blob, deps);
+    }
+    const manifest = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPE.image,
+      config: {
+        mediaType: "application/vnd.oci.empty.v1+json",
+        digest: config.digest,
+        size: config.size,
+      },
+      layers: layers.map(({ title, bytes, isDirectory }) => ({
+        mediaType: "application/octet-stream",
+        digest: digestOf(bytes),
+        size: bytes.byteLength,
+        annotations: {
+          "org.opencontainers.image.title": title,
+          ...(isDirectory === true && { "io.deis.oras.content.unpack": "true" }),
+        },
+      })),
+    });
+    await pushManifest(remote, "1", { bytes: manifest, mediaType: MEDIA_TYPE.image }, deps);
+  }
+});
+
+test("show tells what an artifact is made of", async () => {
+  await using world = await World.open();
+  const file = await world.file("root.img", noise(1000));
+  const { digest } = JSON.parse((await world.run(`artifact push ${file} a:1 --json`)).out);
+  await world.run(`artifact push ${file} a:2`);
+  const shown = await world.run("artifact show a:1", { as: "reader" });
+  expect(shown).toMatchObject({ code: 0, err: "" });
+  expect(shown.out).toBe(`artifact  a:1
+digest    ${digest}
+type      application/vnd.prov.file.v1
+size      1000 B
+tags      1, 2
+
+LAYER     MEDIA TYPE                SIZE    DIGEST
+root.img  application/octet-stream  1000 B  ${digestOf(noise(1000))}`);
+  const json = JSON.parse((await world.run(`artifact show a@${digest} --json`)).out);
+  expect(json).toEqual({
+    reference: `a@${digest}`,
+    digest,
+    media_type: "application/vnd.oci.image.manifest.v1+json",
+    artifact_type: "application/vnd.prov.file.v1",
+    created: null,
+    size: 1000,
+    layers: [
+      {
+        title: "root.img",
+        media_type: "application/octet-stream",
+        digest: digestOf(noise(1000)),
+        size: 1000,
+        annotations: { "org.opencontainers.image.title": "root.img" },
+      },
+    ],
+    manifests: [],
+    annotations: {},
+    tags: ["1", "2"],
+    referrers: [],
+  });
 });

@@ -56,7 +56,13 @@ export class World implements AsyncDisposable {
   async run(words: string, options: RunOptions = {}): Promise<Ran> {
     const { as = "operator", env, stdin } = options;
     const terminal = new FakeTerminal({
-      env: { PROV_USER: as, PROV_PASSWORD: as, ...env },
+      env: {
+        PATH: process.env.PATH,
+        XDG_STATE_HOME: join(this.directory, "state"),
+        PROV_USER: as,
+        PROV_PASSWORD: as,
+        ...env,
+      },
       ...(stdin !== undefined && { stdin }),
     });
     return await this.runOn(terminal, words);

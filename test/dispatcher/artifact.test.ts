@@ -28,7 +28,7 @@ async function openSite() {
   /** Moves the tag. @returns the manifest's digest. */
   const push = async (content: Uint8Array): Promise<string> => {
     await Bun.write(path, content);
-    return await pushFile(target, path, "application/vnd.prov.rootfs.v1", deps);
+    return (await pushFile(target, { path }, deps)).digest;
   };
   const digest = await push(CONTENT);
   const artifact = { registry: null, repository: "os-images/debian", reference: "13", digest };

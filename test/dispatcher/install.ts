@@ -41,7 +41,7 @@ export async function openInstall() {
   const tree = await agentTree();
   const served = await serveRegistry();
   const tar = await debianTar(tree.root);
-  const digest = await pushFile(
+  const { digest } = await pushFile(
     {
       registry: served.url,
       repository: "os-images/debian",
@@ -49,8 +49,7 @@ export async function openInstall() {
       authorization: null,
       ca: null,
     },
-    tar,
-    "application/vnd.prov.rootfs.v1",
+    { path: tar },
     {
       fetch,
       sleep: realSleep,

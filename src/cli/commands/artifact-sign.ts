@@ -11,6 +11,7 @@ import { connect } from "../api-client.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
 import { nameOf, readSecret, readText } from "../files.ts";
 import { journalLog } from "../journal-log.ts";
+import { ownReference } from "../own-reference.ts";
 
 interface SignArgs {
   reference: string;
@@ -25,8 +26,7 @@ interface VerifyArgs {
   json?: boolean;
 }
 
-/** @param own reads a reference that names the controller's registry. */
-export function signatureCommands(cli: Cli, own: (text: string) => Reference): readonly Command[] {
+export function signatureCommands(cli: Cli): readonly Command[] {
   return [
     command<SignArgs>({
       command: "sign <reference>",
@@ -38,7 +38,7 @@ export function signatureCommands(cli: Cli, own: (text: string) => Reference): r
           describe: 'file that holds the key\'s password, "-" for stdin',
         },
       },
-      run: (args) => sign(cli, args, own(args.reference)),
+      run: (args) => sign(cli, args, ownReference(args.reference)),
     }),
     command<VerifyArgs>({
       command: "verify <reference>",
@@ -52,7 +52,7 @@ export function signatureCommands(cli: Cli, own: (text: string) => Reference): r
           describe: "public key in PEM; can be given several times",
         },
       },
-      run: (args) => verify(cli, args, own(args.reference)),
+      run: (args) => verify(cli, args, ownReference(args.reference)),
     }),
   ];
 }

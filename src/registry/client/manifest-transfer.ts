@@ -15,7 +15,8 @@ export interface FetchedManifest {
   readonly contentType: string | null;
 }
 
-const ACCEPT = Object.values(MEDIA_TYPE).join(", ");
+/** Every kind of manifest that is understood here. */
+export const MANIFEST_ACCEPT = Object.values(MEDIA_TYPE).join(", ");
 
 /**
  * Fetches a manifest and verifies it: against the digest that was asked for, else against the one
@@ -37,7 +38,7 @@ export async function fetchManifest(
   return await patiently(patience, async () => {
     const response = await talk.ask({
       path: `manifests/${reference}`,
-      headers: { accept: ACCEPT },
+      headers: { accept: MANIFEST_ACCEPT },
       subject: reference,
       signal,
     });

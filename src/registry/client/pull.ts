@@ -7,7 +7,7 @@
 import { ProvError } from "../../base/errors.ts";
 import { formatBytes, type Millis } from "../../base/units.ts";
 import type { Digest } from "../digest.ts";
-import { type Descriptor, parseManifest } from "../manifest.ts";
+import { type Descriptor, type Manifest, parseManifest } from "../manifest.ts";
 import { type BlobContent, streamBlob, type WantedBlob } from "./blob-stream.ts";
 import { fetchManifest } from "./manifest-transfer.ts";
 import { type ClientDeps, nameOf, type Remote } from "./remote.ts";
@@ -24,18 +24,23 @@ export interface PullDeps extends ClientDeps {
   readonly onProgress?: (received: number) => void;
 }
 
-interface Layer extends BlobContent {
+export interface Layer extends BlobContent {
   readonly mediaType: string;
   /** File name, as oras writes it: annotation `org.opencontainers.image.title`. */
   readonly title?: string;
+  /** True for a tar of a directory that oras has made, and would unpack again. */
+  readonly isDirectory: boolean;
 }
 
-export interface ResolvedArtifact {
+export interface ArtifactContent {
   readonly manifestDigest: Digest;
   readonly artifactType: string | undefined;
+  readonly layers: readonly Layer[];
+}
+
+export interface ResolvedArtifact extends ArtifactContent {
   /** The layer with the content. */
   readonly layer: Layer;
-  readonly layers: readonly Layer[];
 }
 
 /**
@@ -50,18 +55,26 @@ export async function resolveArtifact(
   deps: PullDeps,
   signal?: AbortSignal,
 ): Promise<ResolvedArtifact> {
-  const name = nameOf(source, source.reference);
-  const fetched = await fetchManifest(source, source.reference, deps, signal);
-  const manifest = readManifest(name, fetched.bytes, fetched.contentType);
+  const content = await resolveLayers(source, deps, signal);
+  return { ...content, layer: chooseLayer(nameOf(source, source.reference), content.layers) };
+}
+
+/** Fetches and verifies the manifest. @throws {ProvError} as {@link resolveArtifact}. */
+export async function resolveLayers(
+  source: ArtifactSource,
+  deps: ClientDeps,
+  signal?: AbortSignal,
+): Promise<ArtifactContent> {
+  const { digest, manifest } = await fetchParsed(source, source.reference, deps, signal);
   if (manifest.kind !== "image") {
+    const name = nameOf(source, source.reference);
     throw new ProvError(`Cannot use ${name}: it is ${manifest.mediaType}, not one image`, {
       code: "ARTIFACT_INVALID",
       hint: "Name the manifest of one platform by its digest; `oras manifest fetch` shows them.",
     });
   }
-  const layers = manifest.layers.map(layerOf);
   const { artifactType } = manifest;
-  return { manifestDigest: fetched.digest, artifactType, layers, layer: chooseLayer(name, layers) };
+  return { manifestDigest: digest, artifactType, layers: manifest.layers.map(layerOf) };
 }
 
 /**
@@ -79,11 +92,18 @@ export function openBlob(
   return streamBlob(source, layer, deps, signal);
 }
 
-function readManifest(name: string, bytes: Uint8Array, contentType: string | null) {
+/** Fetches a manifest of any kind. @throws {ProvError} as fetchManifest. */
+export async function fetchParsed(
+  source: Remote,
+  reference: string,
+  deps: ClientDeps,
+  signal?: AbortSignal,
+): Promise<{ digest: Digest; manifest: Manifest }> {
+  const { bytes, digest, contentType } = await fetchManifest(source, reference, deps, signal);
   try {
-    return parseManifest(bytes, contentType);
+    return { digest, manifest: parseManifest(bytes, contentType) };
   } catch (cause) {
-    throw new ProvError(`Cannot use ${name}: its manifest is not valid`, {
+    throw new ProvError(`Cannot use ${nameOf(source, reference)}: its manifest is not valid`, {
       code: "ARTIFACT_INVALID",
       cause,
     });
@@ -92,7 +112,8 @@ function readManifest(name: string, bytes: Uint8Array, contentType: string | nul
 
 function layerOf({ digest, size, mediaType, annotations }: Descriptor): Layer {
   const title = annotations["org.opencontainers.image.title"];
-  return { digest, size, mediaType, ...(title !== undefined && { title }) };
+  const isDirectory = annotations["io.deis.oras.content.unpack"] === "true";
+  return { digest, size, mediaType, isDirectory, ...(title !== undefined && { title }) };
 }
 
 /** The best guess first; each is taken only if exactly one layer fits it. */
@@ -114,7 +135,7 @@ function chooseLayer(name: string, layers: readonly Layer[]): Layer {
     `Cannot use ${name}: it has ${layers.length} layers and none stands out: ${list.join("; ") || "none at all"}`,
     {
       code: "ARTIFACT_INVALID",
-      hint: "Push one file as the artifact: oras push HOST/REPOSITORY:TAG root.tar.zst",
+      hint: "Push one file as the artifact: prov artifact push root.tar.zst os-images/debian:13",
     },
   );
 }

@@ -146,7 +146,7 @@ async function attempt(pushing: Pushing, progress: () => void): Promise<"pushed"
     const chunk = await content.next(start, upload.leastChunk).catch(unreadable);
     if (chunk === undefined) break;
     await sendChunk(line, upload, chunk, (sent) => deps.onProgress?.(start + sent));
-    if (upload.received > start) progress();
+    progress();
     await remember(pushing, upload);
   }
   const digest = pushing.digest ?? content.digest();

@@ -120,7 +120,10 @@ export async function sendChunk(
   await response.body?.cancel();
   if (!response.ok) throw new OutOfStep(`HTTP ${response.status}`);
   upload.location = locationOf(response, upload.location) ?? upload.location;
-  upload.received = receivedOf(response) ?? start + size;
+  const end = start + size;
+  // The range of one byte is also that of none.
+  upload.received = end === 1 ? end : (receivedOf(response) ?? end);
+  if (upload.received <= start) throw new OutOfStep("the registry took nothing of the chunk");
 }
 
 /**
@@ -222,8 +225,8 @@ export function unreadable(cause: unknown): never {
 }
 
 /** The content is not what it was when its size was taken. */
-export function changed(): ProvError {
-  return new ProvError("Cannot push: the content changed while it was read", {
+export function changed(what = "the content"): ProvError {
+  return new ProvError(`Cannot push ${what}: it changed while it was read`, {
     code: "CONFLICT",
     hint: "Push it again when nothing writes to it.",
   });

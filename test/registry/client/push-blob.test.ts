@@ -100,9 +100,9 @@ describe("pushBlob", () => {
     expect(await pushBlob(remote, blob, deps)).toBe("present");
   });
 
-  test("an empty blob", async () => {
+  test.each([0, 1, 2, CHUNK - 1, CHUNK, CHUNK + 1])("a blob of %d bytes", async (size) => {
     await using served = await serveRegistry();
-    const blob = blobOf(new Uint8Array());
+    const blob = blobOf(CONTENT.slice(0, size));
     expect(await pushBlob(remoteAt(served.url), blob, deps)).toBe("pushed");
     expect(await stored(served, blob.digest)).toBe(blob.digest);
   });
@@ -202,6 +202,25 @@ describe("pushBlob", () => {
     };
     const blob = blobOf(CONTENT);
     expect(await pushBlob(remoteAt(served.url), blob, { ...deps, fetch })).toBe("present");
+  });
+
+  test("a registry that takes nothing, and says that all is well", async () => {
+    let now = 0;
+    const sleep = (ms: number) => {
+      now += ms;
+      return Promise.resolve();
+    };
+    const fetch: Fetch = (_url, init) => {
+      if (init?.method === "HEAD") return Promise.resolve(new Response(null, { status: 404 }));
+      const headers = { location: "/v2/u/1", range: "0-0" };
+      return Promise.resolve(new Response(null, { status: 202, headers }));
+    };
+    const clock = { ...deps, fetch, sleep, now: () => now };
+    const pushed = pushBlob(remoteAt("http://registry"), blobOf(CONTENT), clock);
+    await expect(pushed).rejects.toMatchObject({
+      code: "REGISTRY_UNREACHABLE",
+      cause: { message: "the registry took nothing of the chunk" },
+    });
   });
 
   test("content that is not what its digest says", async () => {

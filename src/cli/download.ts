@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { constants } from "node:fs";
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { ProvError } from "../base/errors.ts";
+import type { BlobContent } from "../registry/client/blob-stream.ts";
+import { openBlob, type PullDeps } from "../registry/client/pull.ts";
+import type { Remote } from "../registry/client/remote.ts";
+import { algorithmOf } from "../registry/digest.ts";
+
+export interface Download {
+  readonly source: Remote;
+  readonly blob: BlobContent;
+  /** Where it goes. Until it is whole its bytes are in a file beside, `path` and `.part`. */
+  readonly path: string;
+  readonly signal: AbortSignal;
+  readonly onProgress: (phase: "checking" | "receiving", done: number) => void;
+}
+
+/**
+ * Fetches a blob into a file, which appears when it is whole and its digest was right, or not at all.
+ * What has come is kept in the `.part` file when it is interrupted, and gone on with the next time.
+ *
+ * @throws {ProvError} as openBlob.
+ */
+export async function download(what: Download, deps: PullDeps): Promise<void> {
+  const partial = `${what.path}.part`;
+  const had = await fetchRest(what, deps, partial);
+  if (had === "damaged") await fetchRest(what, deps, partial);
+  await rename(partial, what.path);
+}
+
+/** @returns "damaged" when what was in the partial file before was not the blob's beginning. */
+async function fetchRest(
+  what: Download,
+  deps: PullDeps,
+  partial: string,
+): Promise<"whole" | "damaged"> {
+  const { source, blob, signal, onProgress } = what;
+  // Whoever can write here must not choose what is overwritten.
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+  const file = await open(partial, flags, 0o666);
+  let had = 0;
+  try {
+    const have = await hashPart(file, what);
+    had = have.size;
+    const stream = openBlob(source, { ...blob, have }, deps, signal);
+    let done = had;
+    for await (const chunk of stream) {
+      await writeAll(file, chunk, done);
+      done += chunk.byteLength;
+      onProgress("receiving", done);
+    }
+    await file.sync();
+    return "whole";
+  } catch (error) {
+    const isWrong = error instanceof ProvError && error.code === "ARTIFACT_INVALID";
+    if (isWrong) await file.truncate(0);
+    if (isWrong && had > 0) return "damaged";
+    throw error;
+  } finally {
+    await file.close();
+    await removeEmpty(partial, blob.size);
+  }
+}
+
+/** Reads what is there already, and cuts off what cannot be the blob's. */
+async function hashPart(file: FileHandle, { blob, signal, onProgress }: Download) {
+  const hasher = new Bun.CryptoHasher(algorithmOf(blob.digest));
+  const { size } = await file.stat();
+  if (size > blob.size) await file.truncate(0);
+  if (size === 0 || size > blob.size) return { size: 0, hasher };
+  const buffer = new Uint8Array(1024 * 1024);
+  let done = 0;
+  while (done < size) {
+    signal.throwIfAborted();
+    const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, done);
+    if (bytesRead === 0) break;
+    hasher.update(buffer.subarray(0, bytesRead));
+    done += bytesRead;
+    onProgress("checking", done);
+  }
+  return { size: done, hasher };
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
+  let written = 0;
+  while (written < chunk.byteLength) {
+    const left = chunk.byteLength - written;
+    const { bytesWritten } = await file.write(chunk, written, left, position + written);
+    written += bytesWritten;
+  }
+}
+
+async function removeEmpty(path: string, wanted: number): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.size === 0 && wanted > 0) await rm(path, { force: true });
+}
