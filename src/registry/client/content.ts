@@ -36,41 +36,26 @@ export function chunksOfBlob(blob: PushedBlob, chunkSize: number): Content {
   };
 }
 
+/** What is written to a connection at once. */
+const PIECE_BYTES = 256 * 1024;
+
 /** One run of the source: its bytes, and how many have been taken out of it. */
 interface Run {
   readonly bytes: AsyncIterator<Uint8Array>;
   taken: number;
-  /** What was taken out beyond the last chunk. */
+  /** What was taken out beyond what was asked for. */
   rest: Uint8Array;
 }
 
-/** What is made on the way. One chunk is kept, so that it can be sent again. */
-export function chunksOfStream(open: () => AsyncIterable<Uint8Array>, chunkSize: number): Content {
+/** Reads a source at any place: a place that lies behind begins it again. */
+function createTape(open: () => AsyncIterable<Uint8Array>) {
   const hasher = new Bun.CryptoHasher("sha256");
   let hashed = 0;
   let run: Run | undefined;
-  let kept = { start: 0, bytes: new Uint8Array(0) };
-  let digest: Digest | undefined;
 
   async function stop() {
     await run?.bytes.return?.().catch(() => undefined);
     run = undefined;
-  }
-
-  /** Goes on to `start`, from the beginning when that lies behind. */
-  async function runTo(start: number): Promise<Run> {
-    const position = run === undefined ? 0 : run.taken - run.rest.byteLength;
-    if (run === undefined || start < position) {
-      await stop();
-      run = { bytes: open()[Symbol.asyncIterator](), taken: 0, rest: new Uint8Array(0) };
-    }
-    const current = run;
-    while (current.taken - current.rest.byteLength < start) {
-      const behind = start - (current.taken - current.rest.byteLength);
-      if (current.rest.byteLength === 0 && !(await more(current))) throw tooFar(start);
-      current.rest = current.rest.subarray(Math.min(behind, current.rest.byteLength));
-    }
-    return current;
   }
 
   /** Takes the next bytes out; those that were never seen before are hashed. */
@@ -85,38 +70,84 @@ export function chunksOfStream(open: () => AsyncIterable<Uint8Array>, chunkSize:
     return true;
   }
 
-  async function fill(start: number, size: number): Promise<Uint8Array<ArrayBuffer>> {
-    const current = await runTo(start);
-    const bytes = new Uint8Array(size);
-    let filled = 0;
-    while (filled < size) {
-      if (current.rest.byteLength === 0 && !(await more(current))) break;
-      const part = current.rest.subarray(0, size - filled);
-      bytes.set(part, filled);
-      filled += part.byteLength;
-      current.rest = current.rest.subarray(part.byteLength);
+  async function goTo(start: number): Promise<Run> {
+    if (run === undefined || start < run.taken - run.rest.byteLength) {
+      await stop();
+      run = { bytes: open()[Symbol.asyncIterator](), taken: 0, rest: new Uint8Array(0) };
     }
-    return bytes.subarray(0, filled);
+    const current = run;
+    for (;;) {
+      const behind = start - (current.taken - current.rest.byteLength);
+      current.rest = current.rest.subarray(Math.min(behind, current.rest.byteLength));
+      if (current.taken - current.rest.byteLength === start) return current;
+      if (!(await more(current))) throw tooFar(start);
+    }
   }
 
   return {
-    async next(start, least) {
-      const isKept = start >= kept.start && start < kept.start + kept.bytes.byteLength;
-      if (!isKept) kept = { start, bytes: await fill(start, Math.max(chunkSize, least)) };
-      const bytes = kept.bytes.subarray(start - kept.start);
-      if (bytes.byteLength > 0) {
-        return { start, size: bytes.byteLength, open: () => new Blob([bytes]).stream() };
+    /** Fills `room` with what comes from `start` on. @returns how much that was; less at the end. */
+    async read(start: number, room: Uint8Array): Promise<number> {
+      const current = await goTo(start);
+      let filled = 0;
+      while (filled < room.byteLength) {
+        if (current.rest.byteLength === 0 && !(await more(current))) break;
+        const part = current.rest.subarray(0, room.byteLength - filled);
+        room.set(part, filled);
+        filled += part.byteLength;
+        current.rest = current.rest.subarray(part.byteLength);
       }
-      digest ??= `sha256:${hasher.digest("hex")}`;
+      return filled;
+    },
+    /** Of all that has come out; to be asked for at the end only. */
+    digest: (): Digest => `sha256:${hasher.digest("hex")}`,
+    size: () => hashed,
+    stop,
+  };
+}
+
+/** What is made on the way. One chunk is kept, so that it can be sent again. */
+export function chunksOfStream(open: () => AsyncIterable<Uint8Array>, chunkSize: number): Content {
+  const tape = createTape(open);
+  // One for all chunks: a fresh one for each would pile up until somebody collects them.
+  let room = new Uint8Array(0);
+  let kept = { start: 0, size: 0 };
+  let digest: Digest | undefined;
+  return {
+    async next(start, least) {
+      if (start < kept.start || start >= kept.start + kept.size) {
+        const size = Math.max(chunkSize, least);
+        if (room.byteLength < size) room = new Uint8Array(size);
+        kept = { start, size: 0 };
+        kept.size = await tape.read(start, room.subarray(0, size));
+      }
+      const bytes = room.subarray(start - kept.start, kept.size);
+      if (bytes.byteLength > 0) {
+        return { start, size: bytes.byteLength, open: () => piecesOf(bytes) };
+      }
+      digest ??= tape.digest();
       return undefined;
     },
     digest() {
       if (digest === undefined) throw new TypeError("its digest is known at its end");
       return digest;
     },
-    size: () => hashed,
-    stop,
+    size: tape.size,
+    stop: tape.stop,
   };
+}
+
+function piecesOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (at >= bytes.byteLength) controller.close();
+        else controller.enqueue(bytes.subarray(at, at + PIECE_BYTES));
+        at += PIECE_BYTES;
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 function tooFar(start: number): ProvError {

@@ -17,7 +17,7 @@ export interface Detected {
 }
 
 /** Unpacks xz, as far as the input goes; then it is an error when that was not its end. */
-export type Unxz = (input: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+export type Unxz = (input: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array, undefined>;
 
 const ascii = (text: string): readonly number[] => Array.from(text, (c) => c.charCodeAt(0));
 

@@ -12,6 +12,7 @@ import { type Detected, detectContent, HEAD_BYTES, type Unxz } from "./detect.ts
 import { pushManifest } from "./manifest-transfer.ts";
 import { ARTIFACT_KINDS, KIND_OF_FORMAT, layerMediaType } from "./media-types.ts";
 import { type PushDeps, pushBlob, pushStream } from "./push-blob.ts";
+import { readFile } from "./read-file.ts";
 import { recompressed } from "./recompress.ts";
 import type { Remote } from "./remote.ts";
 import { changed } from "./upload.ts";
@@ -140,12 +141,9 @@ async function pushCompressed(
 
 async function hashFile(path: string, size: number, deps: PushFileDeps): Promise<Digest> {
   const hasher = new Bun.CryptoHasher("sha256");
-  let done = 0;
-  for await (const chunk of Bun.file(path).stream()) {
+  for await (const piece of readFile(path, (done) => deps.onProgress("hashing", done, size))) {
     deps.signal.throwIfAborted();
-    hasher.update(chunk);
-    done += chunk.length;
-    deps.onProgress("hashing", done, size);
+    hasher.update(piece);
   }
   return `sha256:${hasher.digest("hex")}`;
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { Readable } from "node:stream";
+import type { Transform } from "node:stream";
 import { constants, createGunzip, createZstdCompress } from "node:zlib";
 import { ProvError } from "../../base/errors.ts";
 import type { Unxz } from "./detect.ts";
 import type { Compression } from "./media-types.ts";
+import { readFile } from "./read-file.ts";
 
 /** As in the zstd program: what lies above needs a gigabyte of memory. */
 export const ZSTD_LEVELS = { least: 1, default: 3, most: 19 } as const;
+
+const BLOCK_BYTES = 256 * 1024;
 
 export interface Recompression {
   readonly path: string;
@@ -24,54 +27,76 @@ export interface Recompression {
  *
  * @throws {ProvError} `COMMAND_FAILED` where an xz file cannot be unpacked here.
  */
-export async function* recompressed(file: Recompression): AsyncGenerator<Uint8Array, undefined> {
+export function recompressed(file: Recompression): AsyncGenerator<Uint8Array, undefined> {
   const encoder = createZstdCompress({
     params: {
       [constants.ZSTD_c_compressionLevel]: file.level,
       [constants.ZSTD_c_checksumFlag]: 1,
     },
   });
-  const failed = (error: unknown) => void encoder.destroy(asError(error));
-  const source = Readable.from(unpacked(file), { objectMode: false });
-  source.on("error", failed);
-  if (file.compression === "gzip") {
-    const decoder = createGunzip();
-    decoder.on("error", failed);
-    source.pipe(decoder).pipe(encoder);
-  } else {
-    source.pipe(encoder);
-  }
+  return through(encoder, inBlocks(unpacked(file)));
+}
+
+function unpacked(file: Recompression): AsyncGenerator<Uint8Array, undefined> {
+  const { path, compression, unxz, onRead } = file;
+  const packed = readFile(path, onRead);
+  if (compression === undefined) return packed;
+  if (compression === "gzip") return through(createGunzip(), packed);
+  if (unxz !== undefined) return unxz(copied(packed));
+  throw new ProvError(`Cannot unpack ${path}: there is no xz program here`, {
+    code: "COMMAND_FAILED",
+    hint: "Install xz-utils, or push the file as it is.",
+  });
+}
+
+/** What comes out of `transform`. A piece of `source` has been taken in when the next one is asked for. */
+async function* through(
+  transform: Transform,
+  source: AsyncGenerator<Uint8Array, undefined>,
+): AsyncGenerator<Uint8Array, undefined> {
+  void feed(transform, source);
   try {
-    for await (const chunk of encoder) yield chunk;
+    for await (const chunk of transform) yield chunk;
   } finally {
-    source.destroy();
+    transform.destroy();
+    await source.return(undefined);
   }
   return undefined;
 }
 
-/** The file, or what xz makes of it; gzip is undone in the process. */
-async function* unpacked({ path, compression, unxz, onRead }: Recompression) {
-  const read = counted(Bun.file(path), onRead);
-  if (compression !== "xz") {
-    yield* read;
-    return;
-  }
-  if (unxz === undefined) {
-    throw new ProvError(`Cannot unpack ${path}: there is no xz program here`, {
-      code: "COMMAND_FAILED",
-      hint: "Install xz-utils, or push the file as it is.",
-    });
-  }
-  yield* unxz(read);
-}
-
-async function* counted(file: Blob, onRead: (done: number) => void): AsyncGenerator<Uint8Array> {
-  let done = 0;
-  for await (const chunk of file.stream()) {
-    done += chunk.byteLength;
-    onRead(done);
-    yield chunk;
+/** Never rejects: what goes wrong comes out of `transform`. */
+async function feed(transform: Transform, source: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    for await (const piece of source) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      transform.write(piece, (error) => (error == null ? resolve() : reject(error)));
+      await promise;
+    }
+    transform.end();
+  } catch (error) {
+    transform.destroy(error instanceof Error ? error : new Error(String(error)));
   }
 }
 
-const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)));
+/** What zstd makes of something depends on the pieces it gets it in: these are always the same. */
+async function* inBlocks(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
+  const block = new Uint8Array(BLOCK_BYTES);
+  let filled = 0;
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.byteLength; ) {
+      const part = chunk.subarray(at, at + BLOCK_BYTES - filled);
+      block.set(part, filled);
+      at += part.byteLength;
+      filled += part.byteLength;
+      if (filled < BLOCK_BYTES) continue;
+      yield block;
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield block.subarray(0, filled);
+  return undefined;
+}
+
+async function* copied(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) yield chunk.slice();
+}

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+import { connect, createServer, type Socket } from "node:net";
 
-interface Wire {
-  upstream: Bun.Socket | undefined;
-  /** Bytes of each direction that are still let through. */
-  left: { up: number; down: number };
-  early: Buffer[];
-}
-
-export interface CuttingProxy extends Disposable {
+export interface CuttingProxy extends AsyncDisposable {
   readonly url: string;
   /** Connections that were made, those that were cut included. */
   readonly connections: number;
@@ -15,60 +9,57 @@ export interface CuttingProxy extends Disposable {
 
 /**
  * Stands between a client and a server, and cuts each connection after so many bytes, as a broken
- * switch does: without a farewell.
+ * switch does: without a farewell to the client.
  *
- * @param limits for the n-th connection, from 1; undefined lets everything through.
+ * @param limits for the n-th connection, from 1: bytes from the client and to it.
  */
-export function cuttingProxy(
+export async function cuttingProxy(
   port: number,
-  limits: (connection: number) => { up?: number; down?: number } | undefined,
-): CuttingProxy {
+  limits: (connection: number) => { readonly up?: number; readonly down?: number },
+): Promise<CuttingProxy> {
   let connections = 0;
-  const listener = Bun.listen<Wire>({
-    hostname: "127.0.0.1",
-    port: 0,
-    socket: {
-      async open(client) {
-        connections++;
-        const { up = Infinity, down = Infinity } = limits(connections) ?? {};
-        client.data = { upstream: undefined, left: { up, down }, early: [] };
-        const upstream = await Bun.connect({
-          hostname: "127.0.0.1",
-          port,
-          socket: {
-            data(_, chunk) {
-              client.write(chunk.subarray(0, client.data.left.down));
-              client.data.left.down -= chunk.byteLength;
-              if (client.data.left.down <= 0) client.terminate();
-            },
-            close: () => void client.end(),
-          },
-        });
-        client.data.upstream = upstream;
-        for (const chunk of client.data.early.splice(0)) forward(client, chunk);
-      },
-      data(client, chunk) {
-        if (client.data.upstream === undefined) client.data.early.push(Buffer.from(chunk));
-        else forward(client, chunk);
-      },
-      close: (client) => void client.data.upstream?.terminate(),
-    },
+  const open = new Set<Socket>();
+  const server = createServer((client) => {
+    const { up = Infinity, down = Infinity } = limits(++connections);
+    const upstream = connect(port, "127.0.0.1");
+    const cut = () => {
+      client.destroy();
+      upstream.end();
+    };
+    for (const socket of [client, upstream]) {
+      open.add(socket);
+      socket.on("error", cut);
+      socket.on("close", cut);
+      socket.on("close", () => open.delete(socket));
+    }
+    forward(client, upstream, up, cut);
+    forward(upstream, client, down, cut);
   });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, "127.0.0.1", resolve);
+  await promise;
+  const address = server.address();
   return {
-    url: `http://127.0.0.1:${listener.port}`,
+    url: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
     get connections() {
       return connections;
     },
-    [Symbol.dispose]: () => listener.stop(true),
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((done) => server.close(done));
+      for (const socket of open) socket.destroy();
+      await closed;
+    },
   };
 }
 
-function forward(client: Bun.Socket<Wire>, chunk: Buffer): void {
-  const { upstream, left } = client.data;
-  upstream?.write(chunk.subarray(0, left.up));
-  left.up -= chunk.byteLength;
-  if (left.up > 0) return;
-  upstream?.flush();
-  upstream?.end();
-  client.terminate();
+function forward(from: Socket, to: Socket, limit: number, cut: () => void): void {
+  let left = limit;
+  from.on("data", (chunk: Buffer) => {
+    const isTaken = to.write(chunk.subarray(0, left));
+    left -= chunk.byteLength;
+    if (left <= 0) cut();
+    else if (!isTaken) from.pause();
+  });
+  to.on("drain", () => from.resume());
+  from.on("end", () => to.end());
 }

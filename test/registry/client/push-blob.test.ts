@@ -109,7 +109,7 @@ describe("pushBlob", () => {
 
   test("R49: a connection that breaks is taken up where the registry is", async () => {
     await using served = await serveRegistry();
-    using proxy = cuttingProxy(served.port, () => ({ up: 400_000 }));
+    await using proxy = await cuttingProxy(served.port, () => ({ up: 400_000 }));
     const blob = blobOf(CONTENT);
     const pushed = await pushBlob(remoteAt(proxy.url), blob, deps);
     expect(pushed).toBe("pushed");
@@ -395,7 +395,7 @@ describe("pushStream", () => {
 
   test("what broke in a chunk is sent again from the kept chunk", async () => {
     await using served = await serveRegistry();
-    using proxy = cuttingProxy(served.port, () => ({ up: 400_000 }));
+    await using proxy = await cuttingProxy(served.port, () => ({ up: 400_000 }));
     const { open, begun } = source();
     const pushed = await pushStream(remoteAt(proxy.url), open, deps);
     expect(pushed.digest).toBe(digestOf(CONTENT));
