@@ -8,7 +8,7 @@ import { createPatience, patiently } from "./patience.ts";
 import { fetchParsed } from "./pull.ts";
 import type { ClientDeps, Remote } from "./remote.ts";
 
-export interface Referrer {
+interface Referrer {
   readonly digest: Digest;
   readonly artifactType: string | undefined;
   /** Of its manifest, in bytes. */

@@ -29,7 +29,7 @@ export interface FileToPush {
   readonly zstdLevel?: number | undefined;
 }
 
-export type Phase = "hashing" | "sending" | "compressing";
+type Phase = "hashing" | "sending" | "compressing";
 
 export interface PushFileDeps extends Omit<PushDeps, "onProgress"> {
   readonly signal: AbortSignal;
