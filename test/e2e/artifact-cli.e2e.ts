@@ -9,7 +9,7 @@ import { mkdir, mkdtemp, readdir, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../src/registry/digest.ts";
-import { orasPath } from "../helpers/oras.ts";
+import { orasPath } from "../helpers/clients.ts";
 import { cuttingProxy } from "../registry/client/cutting-proxy.ts";
 import { everything, noise, type Served, serveRegistry } from "../registry/served.ts";
 import { BINARY } from "./site.ts";
