@@ -6,7 +6,10 @@ const BATCH_BYTES = 256 * 1024;
 const BATCH_CHUNKS = 256;
 
 export interface Sink {
-  /** Called with the chunks in order, one call at a time; may still run while more is read. */
+  /**
+   * Called with the chunks in order, one call at a time; may still run while more is read. The chunks
+   * are gone once it has resolved.
+   */
   write(chunks: readonly Uint8Array[]): Promise<void>;
   /** Called with every chunk before it is written. */
   hash(chunk: Uint8Array): void;
@@ -69,7 +72,7 @@ function createBatch(sink: Sink) {
     chunks = [];
     size = 0;
     await writing;
-    writing = full.length === 0 ? Promise.resolve() : sink.write(full);
+    writing = full.length === 0 ? Promise.resolve() : sink.write(full).then(() => release(full));
     // Seen by the next `await writing`; until then it must not count as unhandled.
     writing.catch(() => undefined);
   }
@@ -86,4 +89,16 @@ function createBatch(sink: Sink) {
       await writing;
     },
   };
+}
+
+/**
+ * Gives the memory of chunks back at once. The garbage collector does not see it as its own and would
+ * let tens of megabytes per upload pile up, each of which the kernel has to find and clear first: that
+ * costs more than hashing.
+ */
+function release(chunks: readonly Uint8Array[]): void {
+  for (const { buffer } of chunks) {
+    // Transferring an ArrayBuffer to a length of 0 frees what it held.
+    if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+  }
 }
