@@ -4,31 +4,13 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../src/registry/digest.ts";
+import { type RegistryProcess, startRegistryProcess } from "../helpers/registry-process.ts";
 import { noise, pushImage } from "../registry/served.ts";
 
 const ROUNDS = 12;
-const SERVER = join(import.meta.dir, "../bench/registry-memory.ts");
-
-/** A registry in a process of its own, which can be killed. */
-async function start(root: string) {
-  const child = Bun.spawn([process.execPath, SERVER, "serve", root], { stdout: "pipe" });
-  const reader = child.stdout.getReader();
-  const port = new TextDecoder().decode((await reader.read()).value).trim();
-  const url = `http://127.0.0.1:${port}`;
-  return {
-    url,
-    ask: (method: string, path: string, init?: RequestInit) =>
-      fetch(`${url}/v2/${path}`, { method, ...init }),
-    async kill() {
-      child.kill("SIGKILL");
-      await child.exited;
-    },
-  };
-}
-type Running = Awaited<ReturnType<typeof start>>;
 
 /** Pushes until the registry is gone; notes only what it has acknowledged. */
-async function pushUntilKilled(running: Running, round: number, tags: Map<string, string>) {
+async function pushUntilKilled(running: RegistryProcess, round: number, tags: Map<string, string>) {
   for (let i = 0; ; i++) {
     const tag = `r${round}-${i}`;
     const layers = [noise(1000 + 37_000 * (i % 9), round * 1000 + i)];
@@ -41,7 +23,10 @@ async function pushUntilKilled(running: Running, round: number, tags: Map<string
   }
 }
 
-async function expectWhole(running: Running, tags: ReadonlyMap<string, string>): Promise<void> {
+async function expectWhole(
+  running: RegistryProcess,
+  tags: ReadonlyMap<string, string>,
+): Promise<void> {
   for (const [tag, digest] of tags) {
     const response = await running.ask("GET", `a/b/manifests/${tag}`);
     const bytes = await response.bytes();
@@ -59,13 +44,13 @@ test("R49: kill -9 at any moment loses nothing that was acknowledged", async () 
   const tags = new Map<string, string>();
   try {
     for (let round = 0; round < ROUNDS; round++) {
-      const running = await start(root);
+      const running = await startRegistryProcess(root);
       const pushers = [0, 1, 2].map((n) => pushUntilKilled(running, round * 10 + n, tags));
       await Bun.sleep(50 + round * 23);
       await running.kill();
       await Promise.all(pushers);
     }
-    const running = await start(root);
+    const running = await startRegistryProcess(root);
     await expectWhole(running, tags);
     // What the killed ones could not write any more is written by the next one.
     const index = join(root, "repos/a/b/index.json");
@@ -76,7 +61,7 @@ test("R49: kill -9 at any moment loses nothing that was acknowledged", async () 
     while (!(await isWritten())) await Bun.sleep(50);
     await running.kill();
     for (const end of ["", "-wal", "-shm"]) await rm(`${root}/index.db${end}`, { force: true });
-    const rebuilt = await start(root);
+    const rebuilt = await startRegistryProcess(root);
     await expectWhole(rebuilt, tags);
     await rebuilt.kill();
     expect(tags.size).toBeGreaterThan(ROUNDS);

@@ -41,31 +41,37 @@ export const BINARY = process.env.PROV_BINARY ?? join(import.meta.dir, "../../di
 
 export interface ServedBinary extends AsyncDisposable {
   readonly url: string;
+  /** Undefined unless a flag asks for HTTPS. */
+  readonly tlsUrl: string | undefined;
   /** From its start to its first answer to /readyz, in ms. */
   readonly readyMs: number;
   readonly pid: number;
-  /** PROV_URL, PROV_USER and PROV_PASSWORD of its first administrator. */
+  /** PROV_URL, PROV_USER and PROV_PASSWORD of its first administrator; no password at a later start. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 /** Starts `prov serve` on free ports and waits until it is ready. */
-export async function serveBinary(storageRoot: string): Promise<ServedBinary> {
+export async function serveBinary(
+  storageRoot: string,
+  more: readonly string[] = [],
+): Promise<ServedBinary> {
   const started = performance.now();
   const flags = ["--http-addr=127.0.0.1:0", "--media-addr=127.0.0.1:0", "--registry-allow-anon"];
-  const child = Bun.spawn([BINARY, "serve", ...flags, `--storage-root=${storageRoot}`], {
+  const child = Bun.spawn([BINARY, "serve", ...flags, ...more, `--storage-root=${storageRoot}`], {
     stdout: "pipe",
     stderr: "ignore",
   });
   let text = "";
   for await (const chunk of child.stdout) {
     text += new TextDecoder().decode(chunk);
-    if (/listens on \S+\n/.test(text)) break;
+    if (/listens on .+\n/.test(text)) break;
   }
-  const url = /listens on (http:\S+)/.exec(text)?.[1];
+  const url = /listens on .*?(http:[^\s,]+)/.exec(text)?.[1];
   if (url === undefined) throw new Error(`prov serve did not start: ${text}`);
   while (!(await fetch(`${url}/readyz`)).ok) await Bun.sleep(1);
   return {
     url,
+    tlsUrl: /(https:[^\s,]+)/.exec(text)?.[1],
     readyMs: performance.now() - started,
     pid: child.pid,
     env: {
