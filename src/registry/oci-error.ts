@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { errnoOf } from "./storage/durable.ts";
 
-/** Status of each error code: distribution-spec "Error Codes", and STORAGE_FULL of our own. */
+/** Status of each error code: distribution-spec "Error Codes", and two of our own at the end. */
 const STATUS = {
   BLOB_UNKNOWN: 404,
   BLOB_UPLOAD_INVALID: 400,
@@ -14,12 +14,14 @@ const STATUS = {
   NAME_INVALID: 400,
   NAME_UNKNOWN: 404,
   SIZE_INVALID: 400,
-  STORAGE_FULL: 507,
   TAG_INVALID: 400,
   TOOMANYREQUESTS: 429,
   UNAUTHORIZED: 401,
   UNKNOWN: 500,
   UNSUPPORTED: 405,
+  STORAGE_FULL: 507,
+  /** It may be upstream, and upstream cannot be asked. */
+  UNAVAILABLE: 503,
 } as const;
 
 /** A request that the registry answers with an error body. Never leaves the room. */

@@ -5,7 +5,7 @@
  * from Request to Response. `storage/layout.ts` says what lies where, `catalog/` what requests are
  * answered from, `uploads/` how content comes in, `routes/` which request is what. Who may do what is decided outside and handed in.
  */
-import { type Clock, type Log, realSleep, type Sleep } from "../base/deps.ts";
+import { type Clock, type Fetch, type Log, realSleep, type Sleep } from "../base/deps.ts";
 import { createKeyedLock } from "../base/keyed-lock.ts";
 import { type Millis, mib, millis } from "../base/units.ts";
 import type { AuditEvent, AuditPage, AuditQuery } from "./audit/audit-event.ts";
@@ -13,6 +13,9 @@ import { openAuditLog } from "./audit/audit-log.ts";
 import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import type { TagRow } from "./catalog/tags.ts";
 import type { Digest } from "./digest.ts";
+import { openMirror } from "./mirror/mirror.ts";
+import type { MirrorCounts } from "./mirror/mirroring.ts";
+import type { UpstreamConfig, Waits } from "./mirror/upstream.ts";
 import type { Policy } from "./policy/policy.ts";
 import { openPolicyFile, type PolicyChange } from "./policy/policy-file.ts";
 import { createQuota } from "./policy/quota.ts";
@@ -20,13 +23,13 @@ import { createRateLimiter } from "./policy/rate-limit.ts";
 import { type Resolved, resolve } from "./resolve.ts";
 import type { Access, Parts } from "./routes/call.ts";
 import { answer } from "./routes/router.ts";
-import { createReader, type Get } from "./signatures/reader.ts";
-import { type Verdict, verifyArtifact } from "./signatures/verify.ts";
+import type { Verdict } from "./signatures/verify.ts";
 import { openBlobStorage } from "./storage/blob-storage.ts";
 import { catalogPath } from "./storage/layout.ts";
 import { createLayoutWriter } from "./storage/layout-writer.ts";
 import { fillParts, rebuildCatalog } from "./storage/rebuild.ts";
 import { createUploads } from "./uploads/uploads.ts";
+import { verifyOwn } from "./verify-own.ts";
 
 /**
  * What `Bun.serve` must be given, or it cuts slow transfers after 10 s, refuses bodies above
@@ -50,16 +53,25 @@ export interface RegistryDeps {
   readonly slowAfter?: Millis;
   /** How many months of the audit log are kept, the running one among them. Default: 12. */
   readonly auditMonths?: number;
+  /** The registry that this one is a mirror of. Default: none. */
+  readonly upstream?: UpstreamConfig;
+  /** Asks upstream. Default: the global one. */
+  readonly fetch?: Fetch;
+  readonly upstreamWaits?: Waits;
 }
 
 export interface Registry {
   /** Answers any path under `/v2/`. Never rejects. */
   handle(request: Request, access: Access): Promise<Response>;
-  /** The manifest that a tag or digest names now. */
+  /**
+   * The manifest that a tag or digest names now; a mirror asks upstream.
+   * @throws {ProvError} `REGISTRY_UNREACHABLE` when it is not here and upstream does not answer.
+   */
   resolve(repository: string, reference: string): Promise<Resolved | undefined>;
   /**
    * Who signed the manifest with this digest, of these keys (PEM by name).
    * @throws {SyntaxError} for a key that cannot be read.
+   * @throws {ProvError} `REGISTRY_UNREACHABLE` when none did, as far as can be seen without upstream.
    */
   verify(
     repository: string,
@@ -82,6 +94,8 @@ export interface Registry {
   audit(event: AuditEvent): Promise<void>;
   /** @throws {SyntaxError} for a cursor that is not ours. */
   auditPage(query: AuditQuery): Promise<AuditPage>;
+  /** How a mirror's requests were answered; null when it is none. */
+  mirrorCounts(): MirrorCounts | null;
   /** Gives up abandoned uploads, and what is too old of the audit log. To be called now and then. */
   sweep(): Promise<void>;
   /**
@@ -110,15 +124,20 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   const uploads = createUploads({ storage, catalog, now, reserveBytes, slowAfter });
   const layouts = createLayoutWriter({ root, catalog, log, sleep });
   const { policy } = policyFile;
+  const quota = createQuota(catalog, policy);
+  const common = { storage, catalog, layouts, locks: createKeyedLock(), policy, quota, log, now };
+  const asking = { fetch: deps.fetch ?? fetch, sleep, waits: deps.upstreamWaits ?? {} };
+  const mirror = openMirror(deps.upstream, { ...common, ...asking, reserveBytes });
   const parts: Parts = {
-    ...{ storage, catalog, uploads, layouts, locks: createKeyedLock(), log, now },
-    ...{ policy, quota: createQuota(catalog, policy), rateLimiter: createRateLimiter(now), audit },
+    ...common,
+    ...{ uploads, rateLimiter: createRateLimiter(now), audit, mirror },
   };
   await uploads.recover();
   await uploads.sweep();
   if (catalog.staleRepositories().length > 0) layouts.schedule();
   let closed: Promise<void> | undefined;
   async function close(): Promise<void> {
+    await mirror?.close();
     await uploads.close();
     await layouts.close();
     await audit.close();
@@ -127,8 +146,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   return {
     handle: (request, access) => answer(request, access, parts),
     resolve: (repository, reference) => resolve(parts, repository, reference),
-    verify: (repository, digest, keys) =>
-      verifyArtifact({ digest, keys }, createReader(ownGet(repository, parts))),
+    verify: (repository, digest, keys) => verifyOwn(parts, repository, { digest, keys }),
     repositories: () => Promise.resolve(catalog.repositories()),
     tags: (repository) => Promise.resolve(catalog.tagRows(repository)),
     policy,
@@ -140,6 +158,7 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
     },
     audit: audit.append,
     auditPage: audit.page,
+    mirrorCounts: () => mirror?.counts ?? null,
     async sweep() {
       await uploads.sweep();
       await audit.prune();
@@ -148,21 +167,6 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
       closed ??= close();
       return closed;
     },
-  };
-}
-
-/** The registry asks itself as a client would: what signatures are kept where is the protocol's business. */
-const ITSELF: Access = { identity: "registry", may: (action) => action === "pull" };
-
-function ownGet(repository: string, parts: Parts): Get {
-  return async (path, accept) => {
-    const request = new Request(`http://registry.invalid/v2/${repository}/${path}`, {
-      headers: { accept },
-    });
-    const response = await answer(request, ITSELF, parts);
-    if (response.ok) return response;
-    if (response.status === 404) return undefined;
-    throw new Error(`The registry answers ${response.status} to ${path}`);
   };
 }
 

@@ -8,6 +8,7 @@
 import { blobQueries, sightQueries } from "./blobs.ts";
 import { migrate, open, VERSION } from "./database.ts";
 import { manifestQueries } from "./manifests.ts";
+import { mirroredTagQueries } from "./mirrored-tags.ts";
 import { repositoryQueries } from "./repositories.ts";
 import { tagQueries } from "./tags.ts";
 import { uploadQueries } from "./uploads.ts";
@@ -34,6 +35,7 @@ export function openCatalog(path: string) {
     ...manifestQueries(db),
     ...tagQueries(db),
     ...usageQueries(db),
+    ...mirroredTagQueries(db),
     ...uploadQueries(relaxed),
     ...sightQueries(relaxed),
     close: () => {

@@ -53,6 +53,8 @@ create table tags (
   tag text not null,
   digest text not null,
   updated_at integer not null,
+  -- 1: upstream says what it names; 0: it was pushed here
+  mirrored integer not null default 0,
   primary key (repository, tag)
 ) strict, without rowid;
 create index tags_by_digest on tags (repository, digest);
@@ -79,6 +81,9 @@ create table manifest_parts (
 create index manifest_parts_by_part on manifest_parts (repository, part);
 `;
 
+/** An older prov does without it, and is right with its default: no reason for a new version. */
+const MIRRORED = "alter table tags add column mirrored integer not null default 0";
+
 /** What must be read from the layouts on disk before the catalog can be used. */
 export type Missing = "everything" | "parts" | "nothing";
 
@@ -104,6 +109,7 @@ export function migrate(db: Database, path: string): Missing {
       },
     );
   }
+  if (found > 0 && !hasColumn(db, "tags", "mirrored")) db.run(MIRRORED);
   if (found === VERSION) return "nothing";
   if (found === 1) {
     if (!hasColumn(db, "blobs", "seen_at")) db.transaction(() => db.run(SINCE_1)).immediate();

@@ -14,6 +14,13 @@ export interface TagRow {
   readonly updatedAt: number;
 }
 
+/** The order of {@link tagQueries}' lists: case-insensitive, as the spec asks, and settled where that is not enough. */
+export function compareTags(a: string, b: string): number {
+  const [x, y] = [a.toLowerCase(), b.toLowerCase()];
+  if (x !== y) return x < y ? -1 : 1;
+  return a < b ? -1 : Number(a > b);
+}
+
 export function tagQueries(db: Database) {
   return {
     tagged: (repository: string, tag: string): Digest | undefined =>

@@ -3,22 +3,20 @@
 import type { Digest } from "../digest.ts";
 import { OciError } from "../oci-error.ts";
 import { type Call, nothing, requireDigest } from "./call.ts";
-import { contentResponse } from "./content-response.ts";
+import { BLOB_HEADERS, BLOB_TYPE, contentResponse, partOf } from "./content-response.ts";
+import { getMirroredBlob } from "./mirrored-blob.ts";
+import type { ByteRange } from "./range.ts";
 
 /** GET and HEAD of a blob: distribution-spec end-2. */
 export async function getBlob(call: Call): Promise<Response> {
   const { request, repository, parts } = call;
   const digest = requireDigest(call.last);
+  const mirrored = await getMirroredBlob(call, digest);
+  if (mirrored !== undefined) return mirrored;
   const size = await requireBlob(call, digest);
   if (request.method === "HEAD") parts.catalog.sightBlob(repository, digest, parts.now());
-  const mediaType = "application/octet-stream";
-  const read = () => parts.storage.read(repository, digest);
-  return contentResponse(
-    request,
-    { digest, mediaType, size, read },
-    // Content of a digest never changes; whether one may see it does.
-    { "cache-control": "private, max-age=31536000, immutable" },
-  );
+  const read = (range?: ByteRange) => partOf(parts.storage.read(repository, digest), range);
+  return contentResponse(request, { digest, mediaType: BLOB_TYPE, size, read }, BLOB_HEADERS);
 }
 
 /** distribution-spec end-10. */

@@ -5,6 +5,7 @@ import type { KeyedLock } from "../../base/keyed-lock.ts";
 import type { AuditLog } from "../audit/audit-log.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { type Digest, parseDigest } from "../digest.ts";
+import type { Mirror } from "../mirror/mirror.ts";
 import { OciError } from "../oci-error.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Quota } from "../policy/quota.ts";
@@ -55,6 +56,8 @@ export interface Parts {
   readonly audit: AuditLog;
   readonly log: Log;
   readonly now: Clock;
+  /** Null for a registry that is no mirror of another. */
+  readonly mirror: Mirror | null;
 }
 
 /** One request to one repository. */

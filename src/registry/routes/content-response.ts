@@ -2,15 +2,27 @@
 import type { Digest } from "../digest.ts";
 import { nothing } from "./call.ts";
 import { etagOf, isKnownToClient, isRangeWanted } from "./conditional.ts";
-import { parseRange } from "./range.ts";
+import { type ByteRange, parseRange } from "./range.ts";
 
 export interface Content {
   readonly digest: Digest;
   readonly mediaType: string;
   /** Bytes. */
   readonly size: number;
-  /** The bytes, lazily: the kernel sends them. */
-  readonly read: () => Blob;
+  /**
+   * The bytes, lazily: all of them or a part. The kernel sends those of a file; a stream goes out in
+   * chunks, without a Content-Length.
+   */
+  readonly read: (range?: ByteRange) => Blob | ReadableStream<Uint8Array>;
+}
+
+/** Whatever a blob is, its manifest says it. */
+export const BLOB_TYPE = "application/octet-stream";
+/** Content of a digest never changes; whether one may see it does. */
+export const BLOB_HEADERS = { "cache-control": "private, max-age=31536000, immutable" };
+
+export function partOf(file: Blob, range: ByteRange | undefined): Blob {
+  return range === undefined ? file : file.slice(range.first, range.last + 1);
 }
 
 /** Answers GET and HEAD of content: whole, a Range of it, or that the client has it already. */
@@ -38,7 +50,7 @@ export function contentResponse(
   if (range === "all") {
     return new Response(read(), { headers: { ...headers, "content-length": `${size}` } });
   }
-  return new Response(read().slice(range.first, range.last + 1), {
+  return new Response(read(range), {
     status: 206,
     headers: {
       ...headers,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
 import type { ManifestRow } from "../catalog/manifests.ts";
+import { compareTags } from "../catalog/tags.ts";
 import type { Digest } from "../digest.ts";
 import { MANIFEST_MAX_BYTES, MEDIA_TYPE } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
@@ -13,12 +14,16 @@ const NO_LIMIT = 1_000_000;
 const REFERRERS_BYTES = MANIFEST_MAX_BYTES - 4096;
 
 /** GET …/tags/list : distribution-spec end-8. */
-export function listTags({ query, repository, parts }: Call): Response {
-  if (!parts.catalog.hasRepository(repository)) {
+export async function listTags({ query, repository, parts }: Call): Promise<Response> {
+  const limit = pageSize(query);
+  const last = query.get("last") ?? "";
+  const all = await parts.mirror?.tags(repository);
+  if (!parts.catalog.hasRepository(repository) && (all ?? []).length === 0) {
     throw new OciError(`there is no repository ${repository}`, { code: "NAME_UNKNOWN" });
   }
-  const limit = pageSize(query);
-  const found = parts.catalog.tagPage(repository, query.get("last") ?? "", limit + 1);
+  const found =
+    all?.filter((tag) => compareTags(tag, last) > 0).slice(0, limit + 1) ??
+    parts.catalog.tagPage(repository, last, limit + 1);
   const tags = found.slice(0, limit);
   return Response.json(
     { name: repository, tags },
@@ -44,8 +49,9 @@ export function listRepositories({ query, access, parts }: Call): Response {
  * GET …/referrers/<digest> : distribution-spec end-12. Without referrers it is an empty index, and
  * what is too long for one comes in several, in the order of digests.
  */
-export function listReferrers({ query, repository, last, parts }: Call): Response {
+export async function listReferrers({ query, repository, last, parts }: Call): Promise<Response> {
   const subject = requireDigest(last);
+  await parts.mirror?.bringReferrers(repository, subject);
   const wanted = query.get("artifactType");
   const rows = parts.catalog.referrers(repository, subject, query.get("last") ?? "");
   const { manifests, next } = takePage(rows, wanted);

@@ -7,17 +7,20 @@ import { type Manifest, parseManifest } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
 import { requireMutable } from "../policy/immutable.ts";
 import { isTag } from "../reference.ts";
+import { storeBytes } from "../storage/store-bytes.ts";
 import { type Call, nothing, type Parts, requireDigest } from "./call.ts";
 import { requireUnchanged } from "./conditional.ts";
-import { contentResponse } from "./content-response.ts";
+import { contentResponse, partOf } from "./content-response.ts";
 import { readManifestBody } from "./manifest-body.ts";
+import type { ByteRange } from "./range.ts";
 
 const LOOK_UPS_AT_ONCE = 500;
 
 /** GET and HEAD: distribution-spec end-3. There is one form of each manifest, whatever is accepted. */
-export function getManifest({ request, repository, last, parts }: Call): Response {
+export async function getManifest({ request, repository, last, parts }: Call): Promise<Response> {
+  await parts.mirror?.bringManifest(repository, last);
   const { digest, mediaType, size } = requireManifest(parts, repository, last);
-  const read = () => parts.storage.read(repository, digest);
+  const read = (range?: ByteRange) => partOf(parts.storage.read(repository, digest), range);
   return contentResponse(request, { digest, mediaType, size, read });
 }
 
@@ -38,6 +41,7 @@ export async function putManifest(call: Call): Promise<Response> {
     });
   }
   const manifest = requireValid(bytes, request.headers.get("content-type"));
+  await bringBlobs(parts, repository, manifest);
   const { present, absent } = await look(parts, repository, manifest);
   using _room = reserve(call, digest, bytes.byteLength);
   const now = parts.now();
@@ -102,6 +106,22 @@ function requireValid(bytes: Uint8Array, contentType: string | null): Manifest {
 }
 
 /**
+ * A mirror says of upstream's blobs that they are here. Who therefore has not pushed them relies on
+ * it: now they must be.
+ */
+async function bringBlobs(
+  { catalog, mirror }: Parts,
+  repository: string,
+  { config, layers }: Manifest,
+): Promise<void> {
+  if (mirror === null) return;
+  for (const { digest, isForeign } of [...(config === undefined ? [] : [config]), ...layers]) {
+    if (isForeign || catalog.blobSize(repository, digest) !== undefined) continue;
+    await (await mirror.bringBlob(repository, digest))?.done;
+  }
+}
+
+/**
  * Looks which of a manifest's config and layers are here. It may come before them, or without them: an
  * image of which a mirror has only some layers. What is here must be as long as the manifest says.
  */
@@ -142,7 +162,7 @@ async function store(
   const { row } = manifest;
   await locks.run(`${repository} ${row.digest}`, async () => {
     if ((await storage.stat(repository, row.digest)) !== row.size) {
-      await write(parts, repository, bytes, row.digest);
+      await storeBytes(storage, repository, bytes, row.digest);
     }
     try {
       // Nothing is awaited between the questions and the answer to them.
@@ -162,24 +182,6 @@ async function store(
 function reserve({ repository, parts }: Call, digest: Digest, size: number): Disposable {
   const isThere = parts.catalog.manifest(repository, digest) !== undefined;
   return parts.quota.reserve(repository, isThere ? 0 : size);
-}
-
-async function write(
-  { storage }: Parts,
-  repository: string,
-  bytes: Uint8Array,
-  digest: Digest,
-): Promise<void> {
-  const id = `manifest-${crypto.randomUUID()}`;
-  try {
-    await storage.begin(id);
-    const writer = await storage.append(id, 0);
-    await writer.write([bytes]).finally(() => writer.close());
-    await storage.commit(id, repository, digest);
-  } catch (error) {
-    await storage.cancel(id);
-    throw error;
-  }
 }
 
 function removeTag({ request, repository, parts }: Call, tag: string): void {

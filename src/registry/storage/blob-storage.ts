@@ -22,6 +22,8 @@ export interface BlobStorage {
   append(uploadId: string, offset: number): Promise<UploadWriter>;
   /** Bytes of the upload that are there, or undefined when it is gone. */
   uploadSize(uploadId: string): Promise<number | undefined>;
+  /** What of the upload is there now, lazily. */
+  readUpload(uploadId: string): Blob;
   /** Hash of the upload's first `length` bytes, ready to go on. */
   rehash(uploadId: string, length: number, algorithm: Algorithm): Promise<Bun.CryptoHasher>;
   /** Makes a finished and verified upload the repository's blob. The upload is gone afterwards. */
@@ -70,6 +72,7 @@ export async function openBlobStorage(root: string): Promise<BlobStorage> {
     },
     append: (uploadId, offset) => openWriter(uploadPath(root, uploadId), offset),
     uploadSize: (uploadId) => sizeOf(uploadPath(root, uploadId)),
+    readUpload: (uploadId) => Bun.file(uploadPath(root, uploadId)),
     rehash: (uploadId, length, algorithm) =>
       hashFile(uploadPath(root, uploadId), length, algorithm),
     commit: (uploadId, repository, digest) =>

@@ -83,11 +83,17 @@ async function writeLayout(root: string, repository: string, catalog: Catalog): 
 function renderIndex(repository: string, catalog: Catalog): string {
   const rows = new Map(catalog.manifests(repository).map((row) => [row.digest, row]));
   const tags = catalog.tagRows(repository);
+  const mirrored = new Set(catalog.mirroredTags(repository));
   const tagged = tags.flatMap(({ tag, digest, updatedAt }) => {
     const row = rows.get(digest);
     if (row === undefined) return [];
     const taggedAt = new Date(updatedAt).toISOString();
-    return [describe(row, { [ANNOTATION.tag]: tag, [ANNOTATION.taggedAt]: taggedAt })];
+    const annotations = {
+      [ANNOTATION.tag]: tag,
+      [ANNOTATION.taggedAt]: taggedAt,
+      ...(mirrored.has(tag) && { [ANNOTATION.mirrored]: "true" }),
+    };
+    return [describe(row, annotations)];
   });
   for (const { digest } of tags) rows.delete(digest);
   const bare = [...rows.values()].map((row) => describe(row));

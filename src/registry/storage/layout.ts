@@ -28,6 +28,8 @@ export const ANNOTATION = {
   tag: "org.opencontainers.image.ref.name",
   /** When the tag was set (RFC 3339): retention counts from there, also after a rebuild. */
   taggedAt: "vnd.prov.tagged-at",
+  /** `true` when upstream decides what the tag names. */
+  mirrored: "vnd.prov.mirrored",
 } as const;
 
 function directoryOf(repository: string): string {

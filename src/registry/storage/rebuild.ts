@@ -67,6 +67,9 @@ async function rebuildRepository(
     const entry = named.get(digest);
     if (entry === undefined) continue;
     catalog.putManifest(repository, await readManifest(root, repository, digest, entry));
+    for (const { tag, updatedAt } of entry.mirrored) {
+      catalog.setMirroredTag(repository, tag, digest, updatedAt);
+    }
   }
 }
 
@@ -74,7 +77,7 @@ async function rebuildRepository(
 export async function fillParts(root: string, catalog: Catalog): Promise<void> {
   for (const repository of catalog.repositories()) {
     for (const { digest, mediaType } of catalog.manifests(repository)) {
-      const entry = { mediaType, tags: [] };
+      const entry = { mediaType, tags: [], mirrored: [] };
       catalog.addParts(repository, await readManifest(root, repository, digest, entry));
     }
   }
@@ -95,9 +98,17 @@ async function readManifest(
   return newManifest(manifest, { digest, size: bytes.byteLength, tags, blobs, now });
 }
 
+interface SetTag {
+  readonly tag: string;
+  readonly updatedAt: number;
+}
+
 interface Entry {
   readonly mediaType: string | null;
-  readonly tags: { readonly tag: string; readonly updatedAt: number }[];
+  /** Pushed here. */
+  readonly tags: SetTag[];
+  /** Decided by upstream. */
+  readonly mirrored: SetTag[];
 }
 
 /** What `index.json` says; a tag without its time is as old as this call. */
@@ -115,15 +126,21 @@ async function readIndex(
     const entry = entries.get(digest) ?? {
       mediaType: stringAt(found, "mediaType") ?? null,
       tags: [],
+      mirrored: [],
     };
-    const tag = stringAt(found, "annotations", ANNOTATION.tag);
-    const updatedAt = Date.parse(stringAt(found, "annotations", ANNOTATION.taggedAt) ?? "");
-    if (tag !== undefined && isTag(tag)) {
-      entry.tags.push({ tag, updatedAt: Number.isNaN(updatedAt) ? now : updatedAt });
-    }
+    const set = readTag(found, now);
+    const isMirrored = stringAt(found, "annotations", ANNOTATION.mirrored) === "true";
+    if (set !== undefined) (isMirrored ? entry.mirrored : entry.tags).push(set);
     entries.set(digest, entry);
   }
   return entries;
+}
+
+function readTag(descriptor: unknown, now: number): SetTag | undefined {
+  const tag = stringAt(descriptor, "annotations", ANNOTATION.tag);
+  if (tag === undefined || !isTag(tag)) return undefined;
+  const at = Date.parse(stringAt(descriptor, "annotations", ANNOTATION.taggedAt) ?? "");
+  return { tag, updatedAt: Number.isNaN(at) ? now : at };
 }
 
 async function digestsOf(root: string, repository: string): Promise<Digest[]> {
