@@ -153,6 +153,45 @@ export const SETTINGS = [
     about: "months of the registry's audit log that are kept, the running one among them",
   },
   {
+    key: "registry_upstream",
+    env: "REGISTRY_UPSTREAM",
+    kind: "text",
+    about:
+      "registry that this one is a mirror of, as https://central:8443; os/x is os/x there, and site-a/os/x with https://central:8443/site-a",
+  },
+  {
+    key: "registry_upstream_user",
+    env: "REGISTRY_UPSTREAM_USER",
+    kind: "text",
+    about: "user there; needs a password file",
+  },
+  {
+    key: "registry_upstream_password_file",
+    env: "REGISTRY_UPSTREAM_PASSWORD_FILE",
+    kind: "text",
+    about: "file with the password there",
+  },
+  {
+    key: "registry_upstream_ca_file",
+    env: "REGISTRY_UPSTREAM_CA_FILE",
+    kind: "text",
+    about: "CA that signed its certificate, PEM",
+  },
+  {
+    key: "registry_upstream_ttl",
+    env: "REGISTRY_UPSTREAM_TTL",
+    kind: "duration",
+    default: "5m",
+    about: "after which a tag is asked for again",
+  },
+  {
+    key: "registry_upstream_repositories",
+    env: "REGISTRY_UPSTREAM_REPOSITORIES",
+    kind: "list",
+    default: "**",
+    about: "repositories that it is asked for: globs over their names here",
+  },
+  {
     key: "log_level",
     env: "LOG_LEVEL",
     kind: "text",

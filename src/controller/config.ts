@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { ProvError } from "../base/errors.ts";
 import type { Millis } from "../base/units.ts";
+import type { UpstreamConfig } from "../registry/mirror/upstream.ts";
 import type { Retention } from "../store/store.ts";
 import type { RegistryAuth } from "./auth/challenge.ts";
 
@@ -62,6 +63,8 @@ export interface ControllerConfig {
   readonly anonymousPull: boolean;
   /** Which way of logging in the registry asks for. */
   readonly registryAuth: RegistryAuth;
+  /** The registry that the controller's own is a mirror of. Absent: of none. */
+  readonly registryUpstream?: UpstreamConfig;
 }
 
 const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|\[::1\]|localhost)$/;
@@ -80,6 +83,7 @@ export function checkConfig(config: ControllerConfig): void {
     });
   }
   if (config.dev) return;
+  checkUpstream(config.registryUpstream);
   if (config.https === null && config.http !== null && !isLoopback(config.http.hostname)) {
     throw new ProvError(
       `Cannot start: plain HTTP on ${config.http.hostname} would carry passwords in the clear`,
@@ -96,6 +100,19 @@ export function checkConfig(config: ControllerConfig): void {
       hint: "Make one with: openssl rand -hex 32",
     });
   }
+}
+
+function checkUpstream(upstream: UpstreamConfig | undefined): void {
+  if (upstream === undefined || upstream.authorization === null) return;
+  const { protocol, hostname } = new URL(upstream.registry);
+  if (protocol === "https:" || isLoopback(hostname)) return;
+  throw new ProvError(
+    `Cannot start: plain HTTP to ${upstream.registry} would carry the upstream registry's password in the clear`,
+    {
+      code: "CONFIG_INVALID",
+      hint: "Use its https:// address, or leave its user out where anybody may pull.",
+    },
+  );
 }
 
 /** What plain HTTP serves to everybody when the API is on HTTPS: media only. See `api/transport.ts`. */

@@ -16,6 +16,11 @@ const SERIES = {
     help: "GETs of media that were answered with content, by kind.",
   },
   webhook_received_total: { type: "counter", help: "Status reports of agents." },
+  registry_mirror_requests_total: {
+    type: "counter",
+    help: "Manifests and blobs asked of a mirror, by how: hit, miss, stale (upstream silent), error.",
+  },
+  registry_mirror_bytes_total: { type: "counter", help: "Bytes that a mirror got from upstream." },
   auth_failures_total: { type: "counter", help: "Requests refused with 401 or 429." },
 } as const satisfies Record<string, { readonly type: "gauge" | "counter"; readonly help: string }>;
 

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { connect } from "node:net";
 import { ProvError } from "../../src/base/errors.ts";
 import { stringAt } from "../../src/base/json.ts";
+import { minutes } from "../../src/base/units.ts";
 import { checkConfig } from "../../src/controller/config.ts";
 import { startController } from "../../src/controller/serve.ts";
 import { rawRequest } from "../media/raw-http.ts";
@@ -13,6 +14,11 @@ const http = { hostname: "127.0.0.1", port: 0 };
 const https = { hostname: "0.0.0.0", port: 0, certificate: "", key: "", ca: null };
 const everywhere = { hostname: "0.0.0.0", port: 8080 };
 
+function central(registry: string, authorization: string | null = "Basic c2VjcmV0") {
+  const rest = { prefix: "", ca: null, ttl: minutes(5), repositories: ["**"] };
+  return { registryUpstream: { registry, authorization, ...rest } };
+}
+
 test.each([
   ["plain HTTP on this machine", { http, https: null }, true],
   ["plain HTTP for everybody", { http: everywhere, https: null }, false],
@@ -20,6 +26,11 @@ test.each([
   ["HTTPS", { http: null, https }, true],
   ["HTTPS, and HTTP for media", { http: everywhere, https }, true],
   ["nothing", { http: null, https: null }, false],
+  ["a password for an upstream in the clear", { http, https: null, ...central("http://c") }, false],
+  ["the same with dev", { http, https: null, dev: true, ...central("http://c") }, true],
+  ["the same on this machine", { http, https: null, ...central("http://127.0.0.1:5000") }, true],
+  ["the same by TLS", { http, https: null, ...central("https://c") }, true],
+  ["an upstream in the clear for all", { http, https: null, ...central("http://c", null) }, true],
   ["a short signing secret", { http, https: null, mediaSigningSecrets: ["short"] }, false],
 ])("R52 whether a configuration is accepted: %s", async (_what, more, accepted) => {
   await using site = await Site.open();

@@ -50,6 +50,7 @@ const REGISTRY: ControllerDeps["registry"] = {
     ),
   policy: () => EMPTY_POLICY,
   verify: () => Promise.resolve({ signedBy: [], rejected: [] }),
+  mirrorCounts: () => null,
   sweep: () => Promise.resolve(),
   policyVersion: () => "0",
   setPolicy: () => Promise.resolve({ kind: "set", version: "0" }),

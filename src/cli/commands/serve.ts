@@ -31,6 +31,7 @@ import {
 } from "../settings.ts";
 import { table } from "../table.ts";
 import { type Terminal, untilStopped } from "../terminal.ts";
+import { upstreamFrom } from "../upstream-settings.ts";
 import { COMMIT, VERSION } from "../version.ts";
 
 interface ServeArgs extends Record<string, unknown> {
@@ -128,6 +129,7 @@ async function configFrom(settings: Settings, terminal: Terminal): Promise<Contr
     mediaSigningSecrets: listSetting(settings, "signed_url_secret"),
     anonymousPull: switchSetting(settings, "registry_allow_anon"),
     registryAuth: choiceSetting(settings, "registry_auth", ["basic", "bearer"]),
+    ...(await upstreamFrom(settings, terminal)),
   };
 }
 
@@ -209,9 +211,11 @@ async function runController(
   });
   open.defer(() => store.close());
   const root = join(storageRoot, "registry");
+  const { registryUpstream: upstream } = config;
   const registry = await createRegistry({
     ...{ root, log, now: Date.now },
     auditMonths: extras.auditMonths,
+    ...(upstream && { upstream }),
   });
   open.defer(() => registry.close());
   const controller = await startController(config, {

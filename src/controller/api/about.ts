@@ -26,6 +26,7 @@ export function aboutRoutes(site: Readiness, metrics: Metrics, deps: ControllerD
     )
     .get("/metrics", async (c) => {
       await countJobs(metrics, deps);
+      showMirror(metrics, deps);
       return c.text(metrics.render(), 200, {
         "content-type": "text/plain; version=0.0.4; charset=utf-8",
       });
@@ -72,4 +73,14 @@ async function countJobs(metrics: Metrics, deps: ControllerDeps): Promise<void> 
     const { items } = await deps.store.jobs.list({ status, limit: COUNT_MAX });
     metrics.set("prov_jobs", { status }, items.length);
   }
+}
+
+/** The registry counts by itself: it is there before the metrics are. */
+function showMirror(metrics: Metrics, { registry }: ControllerDeps): void {
+  const counts = registry.mirrorCounts();
+  if (counts === null) return;
+  for (const [result, count] of Object.entries(counts.requests)) {
+    metrics.set("registry_mirror_requests_total", { result }, count);
+  }
+  metrics.set("registry_mirror_bytes_total", {}, counts.bytes);
 }

@@ -68,7 +68,8 @@ async function checkArtifact(
     const artifact = await resolveArtifact(ociUrl, config.publicUrls, deps.registry);
     await requireSigned(artifact, deps.registry);
   } catch (error) {
-    if (!(error instanceof ProvError)) throw error;
+    // An upstream that does not answer says nothing about the recipe.
+    if (!(error instanceof ProvError) || error.retryable) throw error;
     const code = FINDINGS[error.code] ?? "reference";
     const hint = error.code === "ARTIFACT_UNSIGNED" ? `. ${hintOf(error)}` : "";
     throw invalidRecipe([{ path: "/oci_url", code, message: `${error.message}${hint}` }]);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+import { ProvError } from "../../base/errors.ts";
 import { arrayAt, at, stringAt } from "../../base/json.ts";
 import { type Envelope, parseEnvelope } from "../../jobs/envelope.ts";
 import type { Job } from "../../jobs/job.ts";
@@ -33,6 +34,13 @@ async function contentOf(
   const request = new Request(`http://registry.invalid/v2/${repository}/manifests/${digest}`);
   const response = await registry.handle(request, { identity: "controller", may: () => true });
   const found = new Set<string>();
+  if (response.status === 503) {
+    // A mirror could not look: the agent asks again, where a refusal would end its job.
+    throw new ProvError(`Cannot look into ${repository}@${digest}`, {
+      code: "REGISTRY_UNREACHABLE",
+      hint: "Check that the upstream registry is up and reachable.",
+    });
+  }
   if (!response.ok) return found;
   const manifest: unknown = await response.json();
   const named = [
