@@ -40,7 +40,7 @@ const UNIT_TEST_PACKAGES = [
   "zstd",
 ];
 /** On top of all others: real clients of the registry, and loaders of small test media. */
-const E2E_PACKAGES = ["curl", "grub-common", "grub-efi-amd64-bin", "skopeo"];
+const E2E_PACKAGES = ["curl", "docker-registry", "grub-common", "grub-efi-amd64-bin", "skopeo"];
 
 /** On top of those: what benchmarks compare with, and what makes the load. */
 const BENCH_PACKAGES = ["docker-registry", "nginx-light", "wrk"];
