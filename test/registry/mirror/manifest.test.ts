@@ -130,6 +130,21 @@ test("without upstream the mirror serves what it has, does not wait for it each 
   expect(answer.headers.get("docker-content-digest")).toBe(moved.digest);
 });
 
+test("an upstream that does not answer is spared for a while by who can do without it", async () => {
+  await using site = await openSite();
+  await pushImage(site.central, "os/debian", "13");
+  await site.mirror.ask("GET", "os/debian/manifests/13");
+  site.link.fault = () => ({ hold: { after: 0, until: new Promise(() => undefined) } });
+  site.pass(TTL);
+  for (let i = 0; i < 3; i++) {
+    expect((await site.mirror.ask("GET", "os/debian/manifests/13")).status).toBe(200);
+  }
+  expect(site.link.count("HEAD", MANIFESTS)).toBe(1);
+  site.pass(seconds(31));
+  expect((await site.mirror.ask("GET", "os/debian/manifests/13")).status).toBe(200);
+  expect(site.link.count("HEAD", MANIFESTS)).toBe(2);
+});
+
 test("what upstream says is not believed: a manifest of another digest is not stored", async () => {
   await using site = await openSite();
   const { digest } = await pushImage(site.central, "os/debian", "13");
