@@ -5,7 +5,7 @@ import { OciError } from "../oci-error.ts";
 import { fits, type Policy, ruleFor } from "./policy.ts";
 
 /** Whether a tag of the repository is set once, and then neither moved nor deleted. */
-function isImmutable(policy: Policy, repository: string, tag: string): boolean {
+export function isImmutable(policy: Policy, repository: string, tag: string): boolean {
   return ruleFor(policy, repository).immutableTags.some((pattern) => fits(pattern, tag));
 }
 
