@@ -13,7 +13,7 @@ import type { ClientDeps, Remote } from "./remote.ts";
 
 const MAX_REDIRECTS = 5;
 
-interface Ask {
+export interface Ask {
   readonly method?: "GET" | "HEAD" | "POST" | "PATCH" | "PUT" | "DELETE";
   /** Below `/v2/<repository>/`, with its query; or the URL that the registry gave an upload. */
   readonly path: string;
