@@ -35,7 +35,7 @@ export function command<Args>(spec: CommandSpec<Args>): Command {
     describe: spec.describe,
     builder: (y: Argv) => {
       // Without a type yargs makes numbers of serials such as 0042.
-      for (const [, name = ""] of spec.command.matchAll(/[<[](\w+)[>\]]/g)) {
+      for (const [, name = ""] of spec.command.matchAll(/[<[](\w+)(?:\.\.)?[>\]]/g)) {
         y.positional(name, { type: "string", ...spec.positionals?.[name] });
       }
       return y.options({ ...spec.options });

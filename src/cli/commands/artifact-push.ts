@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { ProvError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { ARTIFACT_KINDS } from "../../registry/client/media-types.ts";
 import { type PushFileDeps, pushFile } from "../../registry/client/push.ts";
-import type { UploadMemory } from "../../registry/client/push-blob.ts";
 import { ZSTD_LEVELS } from "../../registry/client/recompress.ts";
-import { createUploadState } from "../../registry/client/upload-state.ts";
 import { connect } from "../api-client.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
 import { onFile } from "../files.ts";
 import { clientDeps, ownReference, remoteOf } from "../own-reference.ts";
 import { createProgress } from "../progress.ts";
+import { uploadMemory } from "../upload-memory.ts";
 import { findUnxz } from "../xz.ts";
 
 interface PushArgs {
@@ -116,23 +113,4 @@ function zstdLevelOf({ zstd, zstdLevel }: PushArgs): number | undefined {
   throw new ProvError(`Cannot use --zstd-level=${zstdLevel}: levels are ${least} to ${most}`, {
     code: "USAGE",
   });
-}
-
-/** Under XDG_STATE_HOME; undefined for somebody without a home, who has no state. */
-function uploadMemory({ terminal: { env }, now }: Cli): UploadMemory | undefined {
-  const home = env.HOME;
-  const hasHome = home !== undefined && existsSync(home);
-  const state = env.XDG_STATE_HOME || (hasHome ? join(home, ".local/state") : undefined);
-  if (state === undefined) return undefined;
-  const directory = join(state, "prov/uploads");
-  return createUploadState({ directory, now, pid: process.pid, isRunning });
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // Somebody else's is running, too.
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
 }

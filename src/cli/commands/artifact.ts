@@ -5,6 +5,7 @@ import { connect } from "../api-client.ts";
 import { type Cli, type Command, command, group, print } from "../command.ts";
 import { ownReference } from "../own-reference.ts";
 import { formatTime, table } from "../table.ts";
+import { archiveCommands } from "./artifact-archive.ts";
 import { pullCommand } from "./artifact-pull.ts";
 import { pushCommand } from "./artifact-push.ts";
 import { showCommand } from "./artifact-show.ts";
@@ -18,6 +19,7 @@ export function artifactCommand(cli: Cli): Command {
     listCommand(cli),
     showCommand(cli),
     removeCommand(cli),
+    ...archiveCommands(cli),
   ]);
 }
 
