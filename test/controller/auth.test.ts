@@ -98,7 +98,16 @@ test.each([
   ["reader", "POST", "/api/v1/jobs", false],
   ["reader", "DELETE", "/api/v1/servers/SN1", false],
   ["operator", "PUT", "/api/v1/servers/SN1", true],
+  // Of this the registry's policy decides.
+  ["reader", "DELETE", "/api/v1/artifacts/os/debian:13", true],
+  ["reader", "POST", "/api/v1/artifacts", false],
+  ["reader", "DELETE", "/api/v1/artifacts-of-another-kind/x", false],
   ["operator", "GET", "/api/v1/users", false],
+  ["operator", "GET", "/api/v1/robots", false],
+  ["operator", "GET", "/api/v1/registry/audit", false],
+  ["operator", "GET", "/api/v1/registry/policy", true],
+  ["operator", "PUT", "/api/v1/registry/policy", false],
+  ["reader", "GET", "/api/v1/registry/policy", false],
   ["operator", "GET", "/api/v1/users/", false],
   ["admin", "DELETE", "/api/v1/users/ann", true],
 ] as const)("R1 the role %s: %s %s is %p", (role, method, path, expected) => {

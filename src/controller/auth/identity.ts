@@ -34,10 +34,10 @@ const FOR_ADMINISTRATORS = ["/api/v1/users", "/api/v1/robots", "/api/v1/registry
 
 /**
  * Whether a role may use a route of `/api/v1`: readers read, operators work, administrators manage who may
- * do what. Of artifacts the registry's policy decides.
+ * do what. Which artifacts may be deleted the registry's policy decides.
  */
 export function mayUse(role: Role, method: string, path: string): boolean {
-  if (role === "admin" || isAt(path, "/api/v1/artifacts")) return true;
+  if (role === "admin" || (method === "DELETE" && isAt(path, "/api/v1/artifacts"))) return true;
   if (FOR_ADMINISTRATORS.some((route) => isAt(path, route))) return false;
   const isReading = method === "GET" || method === "HEAD";
   // It shows who may what.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { silentLog } from "../../../src/base/deps.ts";
 import { openPolicyFile } from "../../../src/registry/policy/policy-file.ts";
+import { createRegistry } from "../../../src/registry/registry.ts";
 import { temporaryDirectory } from "../../store/fresh-store.ts";
 
 const RULES = { rules: [{ repositories: "os/**", pull: ["anonymous"] }] };
@@ -49,5 +51,9 @@ test.each([
 ])("R52 a policy that %s keeps the registry closed", async (_what, text) => {
   using directory = temporaryDirectory();
   await Bun.write(join(directory.path, "policy.json"), text);
-  await expect(openPolicyFile(directory.path)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  const opened = createRegistry({ root: directory.path, log: silentLog, now: Date.now });
+  await expect(opened).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+    message: expect.stringContaining("policy.json"),
+  });
 });
