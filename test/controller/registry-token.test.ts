@@ -167,6 +167,15 @@ describe("a token", () => {
     ]);
   });
 
+  test("fits into a header, whatever is asked for", async () => {
+    await using world = await bearerWorld();
+    const long = "a".repeat(250);
+    const scopes = Array.from({ length: 100 }, (_, i) => `repository:${long}${i}:pull,push,delete`);
+    const token = await world.token(basic("admin"), ...scopes);
+    expect(claimsOf(token).access).toHaveLength(20);
+    expect(token.length).toBeLessThan(12 * 1024);
+  });
+
   test("of nobody is good where anybody may pull", async () => {
     await using world = await bearerWorld();
     await world.push("open/x");

@@ -19,8 +19,8 @@ export type Scope =
 
 const CATALOG: Scope = { type: "registry", name: "catalog", actions: ["*"] };
 const ACTIONS: readonly ContentAction[] = ["pull", "push", "delete"];
-/** No client asks for more at once, and a token travels in a header. */
-const SCOPES_MAX = 50;
+/** No client asks for more at once, and a token travels in a header, which servers take up to 16 KiB of. */
+const SCOPES_MAX = 20;
 
 /**
  * Reads what a client asks for: several parameters, each of which may have several scopes. What is no

@@ -29,13 +29,20 @@ export function tagQueries(db: Database) {
           "select digest from tags where repository = ? and tag = ?",
         )
         .get(repository, tag)?.digest,
-    /** The tags that name a manifest. */
-    tagsOf: (repository: string, digest: Digest): string[] =>
+    /** The tags of which this content is a part: they name it, or what is made of it. */
+    tagsAbove: (repository: string, digest: Digest): string[] =>
       db
-        .query<{ tag: string }, [string, string]>(
-          "select tag from tags where repository = ? and digest = ?",
+        .query<{ tag: string }, { repository: string; digest: string }>(
+          `with recursive above (digest) as (
+             select $digest
+              union
+             select p.digest from manifest_parts p join above a on p.part = a.digest
+              where p.repository = $repository
+           )
+           select tag from tags t join above a on t.digest = a.digest
+            where t.repository = $repository`,
         )
-        .all(repository, digest)
+        .all({ repository, digest })
         .map((row) => row.tag),
     /** All tags with the manifests they name. */
     tagRows: (repository: string): TagRow[] =>

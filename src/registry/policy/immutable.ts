@@ -10,6 +10,19 @@ export function isImmutable(policy: Policy, repository: string, tag: string): bo
 }
 
 /**
+ * What an immutable tag names stays whole: its manifest, and all that this is made of.
+ * @throws {OciError} `DENIED`
+ */
+export function requireRemovable(
+  parts: { readonly policy: () => Policy; readonly catalog: Pick<Catalog, "tagged" | "tagsAbove"> },
+  repository: string,
+  digest: Digest,
+): void {
+  if (ruleFor(parts.policy(), repository).immutableTags.length === 0) return;
+  requireMutable(parts, repository, parts.catalog.tagsAbove(repository, digest), null);
+}
+
+/**
  * The standard has no code for it. `DENIED` is the one that docker and podman do not try again, and of which
  * they show the message.
  *

@@ -2,6 +2,7 @@
 
 import type { Digest } from "../digest.ts";
 import { OciError } from "../oci-error.ts";
+import { requireRemovable } from "../policy/immutable.ts";
 import { type Call, nothing, requireDigest } from "./call.ts";
 import { BLOB_HEADERS, BLOB_TYPE, contentResponse, partOf } from "./content-response.ts";
 import { getMirroredBlob } from "./mirrored-blob.ts";
@@ -23,6 +24,7 @@ export async function getBlob(call: Call): Promise<Response> {
 export async function deleteBlob({ repository, last, parts, access }: Call): Promise<Response> {
   const digest = requireDigest(last);
   await parts.locks.run(`${repository} ${digest}`, async () => {
+    requireRemovable(parts, repository, digest);
     if (!parts.catalog.removeBlob(repository, digest)) throw unknownBlob(digest);
     if (parts.catalog.manifest(repository, digest) === undefined) {
       await parts.storage.delete(repository, digest);

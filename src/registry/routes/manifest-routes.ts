@@ -5,7 +5,7 @@ import { type ManifestRow, type NewManifest, newManifest } from "../catalog/mani
 import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
 import { type Manifest, parseManifest } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
-import { requireMutable } from "../policy/immutable.ts";
+import { requireMutable, requireRemovable } from "../policy/immutable.ts";
 import { isTag } from "../reference.ts";
 import { storeBytes } from "../storage/store-bytes.ts";
 import { type Call, nothing, type Parts, requireDigest } from "./call.ts";
@@ -195,7 +195,7 @@ async function removeManifest({ request, repository, parts }: Call, digest: Dige
   const { catalog, locks } = parts;
   await locks.run(`${repository} ${digest}`, async () => {
     requireUnchanged(request.headers, catalog.manifest(repository, digest)?.digest);
-    requireMutable(parts, repository, catalog.tagsOf(repository, digest), null);
+    requireRemovable(parts, repository, digest);
     if (!catalog.removeManifest(repository, digest)) {
       throw new OciError(`the repository has no manifest ${digest}`, { code: "MANIFEST_UNKNOWN" });
     }

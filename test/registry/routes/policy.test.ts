@@ -108,6 +108,45 @@ describe("R51: immutable tags", () => {
   });
 });
 
+test("R51: what an immutable tag names stays whole, down to the blobs of an index's images", async () => {
+  await using served = await serveRegistry();
+  await setPolicy(served, { rules: [{ repositories: "os/**", immutable_tags: ["v*"] }] });
+  const child = await pushImage(served, "os/all", "amd64", { layers: [text("of the child")] });
+  const loose = await pushImage(served, "os/all", "loose", { layers: [text("loose")] });
+  const index = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: [
+      {
+        mediaType: "application/vnd.oci.image.manifest.v1+json",
+        digest: child.digest,
+        size: child.manifest.length,
+      },
+    ],
+  });
+  const headers = { "content-type": "application/vnd.oci.image.index.v1+json" };
+  const put = await served.ask("PUT", "os/all/manifests/v1", { body: index, headers });
+  expect(put.status).toBe(201);
+  for (const path of [
+    `manifests/${digestOf(index)}`,
+    `manifests/${child.digest}`,
+    `blobs/${digestOf("of the child")}`,
+    `blobs/${digestOf("{}")}`,
+  ]) {
+    const answer = await served.ask("DELETE", `os/all/${path}`);
+    expect(await refusal(answer)).toBe(
+      `DENIED: the tag v1 is immutable: it stays at ${digestOf(index)}`,
+    );
+  }
+  for (const path of [
+    "manifests/amd64",
+    `manifests/${loose.digest}`,
+    `blobs/${digestOf("loose")}`,
+  ]) {
+    expect([path, (await served.ask("DELETE", `os/all/${path}`)).status]).toEqual([path, 202]);
+  }
+});
+
 describe("R51: quotas", () => {
   const KIB = 1024;
   const rules = (quota: string) => ({ rules: [{ repositories: "os/**", quota }] });
