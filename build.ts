@@ -34,6 +34,7 @@ const UNIT_TEST_PACKAGES = [
   "fdisk",
   "gdisk",
   "genisoimage",
+  "qemu-utils",
   "xfsprogs",
   "xorriso",
   "xz-utils",

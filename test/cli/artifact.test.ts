@@ -428,7 +428,7 @@ test("show tells what an artifact is made of", async () => {
   expect(shown.out).toBe(`artifact  a:1
 digest    ${digest}
 type      application/vnd.prov.file.v1
-size      1000 B
+size      1002 B
 tags      1, 2
 
 LAYER     MEDIA TYPE                SIZE    DIGEST
@@ -440,7 +440,7 @@ root.img  application/octet-stream  1000 B  ${digestOf(noise(1000))}`);
     media_type: "application/vnd.oci.image.manifest.v1+json",
     artifact_type: "application/vnd.prov.file.v1",
     created: null,
-    size: 1000,
+    size: 1002,
     layers: [
       {
         title: "root.img",

@@ -25,8 +25,6 @@ export function showCommand(cli: Cli): Command {
 const TITLE = "org.opencontainers.image.title";
 const CREATED = "org.opencontainers.image.created";
 
-const sizeOf = ({ layers }: Description) => layers.reduce((sum, { size }) => sum + size, 0);
-
 function toDocument(name: string, found: Description) {
   return {
     reference: name,
@@ -34,7 +32,7 @@ function toDocument(name: string, found: Description) {
     media_type: found.mediaType,
     artifact_type: found.artifactType ?? null,
     created: found.annotations[CREATED] ?? null,
-    size: sizeOf(found),
+    size: found.size,
     layers: found.layers.map((layer) => ({
       title: layer.annotations[TITLE] ?? null,
       ...toDescriptor(layer),
@@ -63,7 +61,7 @@ function render(name: string, found: Description): string {
     artifact: name,
     digest: found.digest,
     type: found.artifactType ?? found.mediaType,
-    size: formatBytes(sizeOf(found)),
+    size: formatBytes(found.size),
     created: annotations[CREATED],
     tags: tags?.join(", "),
   });

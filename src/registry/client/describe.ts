@@ -19,6 +19,8 @@ export interface Description {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly artifactType: string | undefined;
+  /** Bytes of its config and layers, as a registry counts them. */
+  readonly size: number;
   readonly layers: readonly Descriptor[];
   /** An index's children. */
   readonly manifests: readonly Descriptor[];
@@ -44,10 +46,12 @@ export async function describeArtifact(
 ): Promise<Description> {
   const { digest, manifest } = await fetchParsed(source, reference, deps, signal);
   const { mediaType, artifactType, layers, manifests, annotations } = manifest;
+  const size = layers.reduce((sum, layer) => sum + layer.size, manifest.config?.size ?? 0);
   const talk = patientTalk(source, deps, signal);
   const tags = await tagsOf(talk, digest);
   const referrers = await referrersOf(talk, digest);
-  return { digest, mediaType, artifactType, layers, manifests, annotations, tags, referrers };
+  const parts = { size, layers, manifests, annotations, tags, referrers };
+  return { digest, mediaType, artifactType, ...parts };
 }
 
 interface Talk extends Conversation {

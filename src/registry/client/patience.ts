@@ -54,7 +54,7 @@ export function createPatience(
       const pause = millis(Math.max(wait, error instanceof RetryLater ? error.after : 0));
       since ??= deps.now();
       const waited = deps.now() - since;
-      if (waited + pause > patience) throw usedUp(verb, name, waited, error);
+      if (waited + pause > patience) throw usedUp(verb, name, { waited, pause }, error);
       deps.log.warn({ artifact: name, err: error, pause_ms: pause }, `${verb} interrupted`);
       await deps.sleep(pause, signal);
       wait = Math.min(wait * 2, LONGEST_PAUSE);
@@ -62,9 +62,19 @@ export function createPatience(
   };
 }
 
-function usedUp(verb: Verb, name: string, waited: number, cause: unknown): ProvError {
-  const what = verb === "pull" ? "nothing came" : "the registry took nothing";
-  return new ProvError(`Cannot ${verb} ${name}: ${what} for ${formatDuration(waited)}`, {
+function usedUp(
+  verb: Verb,
+  name: string,
+  { waited, pause }: { waited: number; pause: Millis },
+  cause: unknown,
+): ProvError {
+  const moved = verb === "pull" ? "nothing came" : "the registry took nothing";
+  // Hardly waited, and already too long: then it is the registry that asks for it.
+  const why =
+    pause > waited && cause instanceof RetryLater
+      ? `the registry wants to be asked again in ${formatDuration(pause)}`
+      : `${moved} for ${formatDuration(waited)}`;
+  return new ProvError(`Cannot ${verb} ${name}: ${why}`, {
     code: "REGISTRY_UNREACHABLE",
     cause,
     hint: "Check that the registry is up and that the network reaches it from here.",

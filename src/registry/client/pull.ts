@@ -135,7 +135,7 @@ function chooseLayer(name: string, layers: readonly Layer[]): Layer {
     `Cannot use ${name}: it has ${layers.length} layers and none stands out: ${list.join("; ") || "none at all"}`,
     {
       code: "ARTIFACT_INVALID",
-      hint: "Push one file as the artifact: prov artifact push root.tar.zst os-images/debian:13",
+      hint: "Push one file as the artifact, or fetch all of them: prov artifact pull --all.",
     },
   );
 }

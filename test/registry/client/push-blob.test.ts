@@ -280,6 +280,11 @@ describe("pushBlob", () => {
       ),
     });
     expect(slept).toEqual([40_000, 1000, 2000]);
+    slept.length = 0;
+    const hasty = { ...clock, patience: millis(10_000) };
+    await expect(hasBlob(remoteAt("http://registry"), digestOf(""), hasty)).rejects.toThrow(
+      /: the registry wants to be asked again in 40 s$/,
+    );
   });
 
   test("R55: a connection on which nothing moves is given up and taken up again", async () => {
