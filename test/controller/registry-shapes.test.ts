@@ -112,6 +112,16 @@ describe("with tokens, pushed in every way, listed, pulled, referred to and dele
     expect((await ask("GET", upload)).status).toBe(404);
   });
 
+  test("tokens that have come to their end are replaced", async () => {
+    const upload = await begin(ask, "late/a");
+    await world.site.clock.advance(601_000);
+    expect((await patch(ask, upload, text("late"), 0)).status).toBe(202);
+    const put = await ask("PUT", `${upload}?digest=${digestOf("late")}`);
+    expect(put.status).toBe(201);
+    await world.site.clock.advance(601_000);
+    expect(await (await ask("GET", locationOf(put))).text()).toBe("late");
+  });
+
   test("HTTP/1.0 without a Host is told where tokens are, and answered", async () => {
     const say = async (line: string) =>
       (await exchange(server.port ?? 0, `${line}\r\n\r\n`)).toLowerCase();

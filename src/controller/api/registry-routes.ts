@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { Hono } from "hono";
 import { ociAnswer } from "../../registry/oci-error.ts";
+import { wantedBy } from "../../registry/routes/router.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { BASIC_CHALLENGE, bearerChallenge, originFor } from "../auth/challenge.ts";
 import { ANONYMOUS } from "../auth/identity.ts";
@@ -24,9 +25,10 @@ export function registryRoutes(
     const result = await authenticateClient(c, authenticator, deps);
     if (result.kind === "blocked") return tooMany(TOO_MANY_LOGINS, result.retryAfterMs);
     if (result.kind !== "known") {
+      const wanted = wantedBy(c.req.raw, urlOf(c).pathname);
       const isBearer = config.registryAuth === "bearer" || isBearerHeader(c);
       return wrongCredentials(
-        isBearer ? bearerChallenge(origin, [], "invalid_token") : BASIC_CHALLENGE,
+        isBearer ? bearerChallenge(origin, wanted, "invalid_token") : BASIC_CHALLENGE,
       );
     }
     const { identity, scopes } = result;

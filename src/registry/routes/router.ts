@@ -11,7 +11,7 @@ import { OciError, toOciError } from "../oci-error.ts";
 import { isRepository } from "../reference.ts";
 import { authorize, requireRate, requireWritable } from "./authorize.ts";
 import { deleteBlob, getBlob } from "./blob-routes.ts";
-import type { Access, Call, Parts, RegistryAction } from "./call.ts";
+import type { Access, Call, Parts, RegistryAction, Wanted } from "./call.ts";
 import { listReferrers, listRepositories, listTags } from "./discovery-routes.ts";
 import { deleteManifest, getManifest, putManifest } from "./manifest-routes.ts";
 import {
@@ -107,7 +107,7 @@ async function route(request: Request, access: Access, parts: Parts): Promise<Re
     if (repository !== "" && !isRepository(repository)) {
       throw new OciError("that is not a repository name", { code: "NAME_INVALID" });
     }
-    const found = methods[request.method === "HEAD" ? "GET" : request.method];
+    const found = methods[methodOf(request)];
     if (found === undefined) {
       const allow = Object.keys(methods).join(", ").replace("GET", "GET, HEAD");
       throw new OciError(`use ${allow}`, { code: "UNSUPPORTED", headers: { allow } });
@@ -117,6 +117,20 @@ async function route(request: Request, access: Access, parts: Parts): Promise<Re
   }
   throw new OciError("there is nothing at this path", { code: "UNSUPPORTED", status: 404 });
 }
+
+/** What one must be allowed to for a request, as a challenge names it: nothing where nothing is. */
+export function wantedBy(request: { readonly method: string }, pathname: string): Wanted[] {
+  for (const [pattern, methods] of ROUTES) {
+    const match = pattern.exec(pathname);
+    const action = match && methods[methodOf(request)]?.action;
+    const repository = match?.groups?.name ?? "";
+    if (action && (repository === "" || isRepository(repository))) return [{ action, repository }];
+  }
+  return [];
+}
+
+const methodOf = ({ method }: { readonly method: string }): string =>
+  method === "HEAD" ? "GET" : method;
 
 /** What is done or denied is in the audit log before the client hears of it. */
 async function run(route: Route, call: Call): Promise<Response> {
