@@ -52,7 +52,7 @@ describe.each([
     for (const [i, { name, content, hasTagParameters }] of makeShapes().entries()) {
       test(name, async () => {
         await walk({ ask, repository: `shapes/${i}`, content, hasTagParameters });
-      });
+      }, 60_000);
     }
   },
 );
