@@ -352,17 +352,36 @@ test("referrers of an upstream without their API are found by the fallback tag",
   expect(await answer.json()).toMatchObject({ manifests: [{ digest: sbom.digest }] });
 });
 
-test("a job's artifact is found upstream, or the reason why it cannot be", async () => {
+test("a job's artifact is found upstream with its parts, or the reason why it cannot be", async () => {
   await using site = await openSite();
   const { digest } = await pushImage(site.central, "os-images/debian", "13");
   const { registry } = site.mirror;
-  expect(await registry.resolve("os-images/debian", "13")).toMatchObject({ digest });
+  expect(await registry.resolve("os-images/debian", "13")).toMatchObject({ digest, missing: [] });
   expect(await registry.resolve("os-images/debian", "14")).toBeUndefined();
+  const unreachable = { code: "REGISTRY_UNREACHABLE" };
   site.link.up(false);
-  await expect(registry.resolve("os-images/other", "13")).rejects.toMatchObject({
-    code: "REGISTRY_UNREACHABLE",
-  });
-  expect(await registry.resolve("os-images/debian", "13")).toMatchObject({ digest });
+  await expect(registry.resolve("os-images/other", "13")).rejects.toMatchObject(unreachable);
+  // Its layer is not here: a server would wait for it in vain.
+  await expect(registry.resolve("os-images/debian", "13")).rejects.toMatchObject(unreachable);
+  site.link.up(true);
+  for (const blob of ["layer", "{}"]) {
+    const answer = await site.mirror.ask("GET", `os-images/debian/blobs/${digestOf(blob)}`);
+    expect(answer.status).toBe(200);
+  }
+  site.link.up(false);
+  expect(await registry.resolve("os-images/debian", "13")).toMatchObject({ digest, missing: [] });
+});
+
+test("a part of a job's artifact that upstream does not have either is missing", async () => {
+  await using site = await openSite();
+  const absent = digestOf("never pushed");
+  const config = { mediaType: "application/vnd.oci.empty.v1+json", digest: absent, size: 2 };
+  const { image: mediaType } = MEDIA_TYPE;
+  const body = JSON.stringify({ schemaVersion: 2, mediaType, config, layers: [] });
+  const headers = { "content-type": mediaType };
+  await site.central.ask("PUT", "os-images/half/manifests/1", { body, headers });
+  const found = await site.mirror.registry.resolve("os-images/half", "1");
+  expect(found).toMatchObject({ missing: [absent] });
 });
 
 test("a catalog that is made again still knows which tags are upstream's", async () => {
