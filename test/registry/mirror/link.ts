@@ -128,9 +128,8 @@ async function carry(
       chunk.writeUInt8(chunk.readUInt8(flipAt - position) ^ 1, flipAt - position);
     }
     if (cutAfter !== undefined && end > cutAfter) {
-      // Let out what belongs before the cut.
-      await new Promise((resolve) => to.write(chunk.subarray(0, cutAfter - position), resolve));
-      to.destroy();
+      // Not torn down: what belongs before the cut would be lost with it.
+      to.end(chunk.subarray(0, cutAfter - position));
       return;
     }
     if (hold !== undefined && end > hold.after) await hold.until;
