@@ -57,7 +57,7 @@ export async function readYaml(path: string): Promise<unknown> {
 
 /** Does `work` on a file; an error of the system becomes `Cannot read x: there is no such file`. */
 export async function onFile<T>(
-  verb: "read" | "write" | "use",
+  verb: "read" | "write" | "use" | "rebuild",
   path: string,
   work: () => Promise<T>,
 ): Promise<T> {

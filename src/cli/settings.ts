@@ -6,7 +6,7 @@
  */
 import { ProvError } from "../base/errors.ts";
 import { isObject } from "../base/json.ts";
-import { type Millis, millis } from "../base/units.ts";
+import { type Bytes, bytes, type Millis, millis } from "../base/units.ts";
 
 interface Setting {
   /** Key in prov.yaml; the flag is the same with dashes. */
@@ -192,6 +192,35 @@ export const SETTINGS = [
     about: "repositories that it is asked for: globs over their names here",
   },
   {
+    key: "registry_gc_interval",
+    env: "REGISTRY_GC_INTERVAL",
+    kind: "duration",
+    default: "1h",
+    about: "between collections of the registry's garbage; 0s: only when asked",
+  },
+  {
+    key: "registry_gc_grace_period",
+    env: "REGISTRY_GC_GRACE_PERIOD",
+    kind: "duration",
+    default: "24h",
+    about: "what came, or was asked for, within this time is no garbage; at least 1h",
+  },
+  {
+    key: "registry_scrub_interval",
+    env: "REGISTRY_SCRUB_INTERVAL",
+    kind: "duration",
+    default: "30d",
+    about:
+      "after which everything stored is read and compared with its digest; 0s: only when asked",
+  },
+  {
+    key: "registry_scrub_rate",
+    env: "REGISTRY_SCRUB_RATE",
+    kind: "text",
+    default: "50M",
+    about: "bytes read for it per second, such as 500K, 50M or 1G",
+  },
+  {
     key: "log_level",
     env: "LOG_LEVEL",
     kind: "text",
@@ -256,14 +285,33 @@ function asText(value: unknown): string | undefined {
   return Array.isArray(value) ? value.join(",") : String(value);
 }
 
-/** `30s`, `1m`, `4h`, `500ms`. @throws {ProvError} `CONFIG_INVALID` */
+/** `30s`, `1m`, `4h`, `30d`, `500ms`. @throws {ProvError} `CONFIG_INVALID` */
 export function durationSetting(settings: Settings, key: SettingKey): Millis | undefined {
   const text = settings[key];
-  if (text === undefined) return undefined;
-  const match = /^(\d{1,9})(ms|s|m|h)$/.exec(text);
-  if (match === null) throw invalid(key, text, "a duration such as 30s, 10m or 4h");
-  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "s"] ?? 1;
-  return millis(Number(match[1]) * unit);
+  return text === undefined ? undefined : parseDuration(`the setting ${key}`, text);
+}
+
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** @param what it is for the message. @throws {ProvError} `CONFIG_INVALID` */
+export function parseDuration(what: string, text: string): Millis {
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
+  const unit = Object.entries(UNIT_MS).find(([name]) => name === match?.[2]);
+  if (match !== null && unit !== undefined) return millis(Number(match[1]) * unit[1]);
+  throw notUsable(what, text, "a duration such as 30s, 10m or 4h");
+}
+
+const RATE_UNITS = { "": 1, K: 1e3, M: 1e6, G: 1e9 };
+
+/** `50M`: bytes per second, more than none. @throws {ProvError} `CONFIG_INVALID` */
+export function rateSetting(settings: Settings, key: SettingKey): Bytes {
+  const text = settings[key] ?? "";
+  const match = /^(\d{1,9})([KMG]?)$/.exec(text);
+  const unit = Object.entries(RATE_UNITS).find(([name]) => name === match?.[2]);
+  if (match === null || unit === undefined || Number(match[1]) === 0) {
+    throw invalid(key, text, "a number of bytes such as 500K, 50M or 1G");
+  }
+  return bytes(Number(match[1]) * unit[1]);
 }
 
 export function numberSetting(settings: Settings, key: SettingKey): number {
@@ -326,7 +374,11 @@ export function addressSetting(
 }
 
 function invalid(key: SettingKey, value: string, wanted: string): ProvError {
-  return new ProvError(`Cannot use the setting ${key}: "${value}" is not ${wanted}`, {
+  return notUsable(`the setting ${key}`, value, wanted);
+}
+
+function notUsable(what: string, value: string, wanted: string): ProvError {
+  return new ProvError(`Cannot use ${what}: "${value}" is not ${wanted}`, {
     code: "CONFIG_INVALID",
   });
 }

@@ -14,6 +14,7 @@ import { registryAuditRoutes } from "./api/registry-audit.ts";
 import { registryPolicyRoutes } from "./api/registry-policy.ts";
 import { registryRoutes } from "./api/registry-routes.ts";
 import { registryTokenRoutes } from "./api/registry-token.ts";
+import { registryUpkeepRoutes } from "./api/registry-upkeep.ts";
 import { robotRoutes } from "./api/robots.ts";
 import { serverRoutes } from "./api/servers.ts";
 import { statusWebhookRoutes } from "./api/status-webhook.ts";
@@ -70,6 +71,7 @@ export function createApp(parts: AppParts): Hono<Api> {
   app.route("/api/v1/artifacts", artifactRoutes(config, deps));
   app.route("/api/v1/registry/policy", registryPolicyRoutes(deps));
   app.route("/api/v1/registry/audit", registryAuditRoutes(deps));
+  app.route("/api/v1/registry", registryUpkeepRoutes(config, deps));
 
   app.route("/v2/token", registryTokenRoutes({ config, authenticator, tokens, deps }));
   app.route("/v2", registryRoutes(config, authenticator, deps));

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { ProvError } from "../base/errors.ts";
-import type { EnvelopeArtifact } from "../jobs/envelope.ts";
+import { type EnvelopeArtifact, parseEnvelope } from "../jobs/envelope.ts";
+import type { Job } from "../jobs/job.ts";
+import { STATUSES } from "../jobs/lifecycle.ts";
+import { type Digest, parseDigest } from "../registry/digest.ts";
+import type { InUse } from "../registry/housekeeping/collect.ts";
 import { parseReference } from "../registry/reference.ts";
+import type { Page } from "../store/store.ts";
 import type { ControllerDeps } from "./ports.ts";
+import { readRecipe } from "./recipes.ts";
 
 /**
  * Finds out what an `oci_url` stands for. In our own registry that is a digest, which pins the artifact for
@@ -48,4 +54,55 @@ export async function resolveArtifact(
 
 function isOurs(host: string, publicUrls: readonly string[]): boolean {
   return publicUrls.some((url) => new URL(url).host === host.toLowerCase());
+}
+
+const ACTIVE = STATUSES.filter((status) => status !== "complete");
+const PAGE = 100;
+
+/**
+ * The manifests of our own registry that jobs need until they are complete, by repository: the one that
+ * an envelope pins, or the one that a job which has not begun would get now.
+ */
+export async function artifactsInUse(
+  publicUrls: readonly string[],
+  deps: Pick<ControllerDeps, "store" | "registry">,
+): Promise<InUse> {
+  const found = new Map<string, Set<Digest>>();
+  for (const status of ACTIVE) {
+    let cursor: string | null | undefined;
+    while (cursor !== null) {
+      const page: Page<Job> = await deps.store.jobs.list({
+        status,
+        limit: PAGE,
+        ...(cursor !== undefined && { cursor }),
+      });
+      for (const { id } of page.items) {
+        const artifact = await artifactOf(id, publicUrls, deps);
+        const digest = parseDigest(artifact?.digest ?? "");
+        if (artifact == null || artifact.registry !== null || digest === undefined) continue;
+        const { repository } = artifact;
+        found.set(repository, (found.get(repository) ?? new Set<Digest>()).add(digest));
+      }
+      cursor = page.cursor;
+    }
+  }
+  return found;
+}
+
+async function artifactOf(
+  jobId: string,
+  publicUrls: readonly string[],
+  { store, registry }: Pick<ControllerDeps, "store" | "registry">,
+): Promise<EnvelopeArtifact | null> {
+  const payload = await store.jobs.payload(jobId);
+  if (payload === undefined) return null;
+  if (payload.envelopeText !== null) return parseEnvelope(payload.envelopeText).artifact;
+  const read = readRecipe(payload.recipeText);
+  if (read.kind === "invalid" || read.recipe.ociUrl === null) return null;
+  try {
+    return await resolveArtifact(read.recipe.ociUrl, publicUrls, registry);
+  } catch (error) {
+    if (error instanceof ProvError) return null;
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { ProvError } from "../base/errors.ts";
-import type { Millis } from "../base/units.ts";
+import { type Bytes, bytes, type Millis, minutes } from "../base/units.ts";
 import type { UpstreamConfig } from "../registry/mirror/upstream.ts";
 import type { Retention } from "../store/store.ts";
 import type { RegistryAuth } from "./auth/challenge.ts";
@@ -31,6 +31,25 @@ export interface DeadlineOverrides {
   readonly cleanupMs?: Millis;
 }
 
+/** How the registry keeps itself. */
+export interface RegistryUpkeep {
+  /** Between collections of garbage; 0: only when asked. */
+  readonly gcInterval: Millis;
+  /** What came, or was asked for, within this time is no garbage. */
+  readonly gcGrace: Millis;
+  /** From the start of a scrub to the start of the next; 0: only when asked. */
+  readonly scrubInterval: Millis;
+  /** Bytes per second. */
+  readonly scrubRate: Bytes;
+}
+
+export const REGISTRY_UPKEEP: RegistryUpkeep = {
+  gcInterval: minutes(60),
+  gcGrace: minutes(24 * 60),
+  scrubInterval: minutes(30 * 24 * 60),
+  scrubRate: bytes(50_000_000),
+};
+
 /** What `prov serve` runs with, complete and checked for form: flags, environment and file are behind it. */
 export interface ControllerConfig {
   readonly http: ListenAddress | null;
@@ -59,6 +78,8 @@ export interface ControllerConfig {
   readonly dev: boolean;
   /** The first signs task ISO URLs, all are accepted: a rotation keeps the old one for a while. Empty: none are given out. */
   readonly mediaSigningSecrets: readonly string[];
+  /** Default: {@link REGISTRY_UPKEEP}. */
+  readonly registryUpkeep?: RegistryUpkeep;
   /** Whether artifacts can be pulled without credentials, where the registry's policy does not say. */
   readonly anonymousPull: boolean;
   /** Which way of logging in the registry asks for. */

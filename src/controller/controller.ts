@@ -13,6 +13,7 @@ import { createMediaLibrary } from "./media/library.ts";
 import { createTaskIsos } from "./media/task-iso.ts";
 import { createMetrics } from "./metrics.ts";
 import type { ControllerDeps } from "./ports.ts";
+import { registryObserver } from "./registry-metrics.ts";
 import { createWorkers } from "./worker/workers.ts";
 
 export interface Controller {
@@ -42,6 +43,7 @@ export function createController(
 ): Controller {
   const ended = new AbortController();
   const metrics = createMetrics();
+  deps.registry.watch(registryObserver(metrics, deps));
   // BMCs lose track of two callers that change things at once. Everything that is asked of one goes through
   // here, by its URL; over several controllers a job's lease does the same.
   const bmcLock = createKeyedLock();

@@ -1,34 +1,71 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { minutes } from "../base/units.ts";
+import { type Millis, minutes } from "../base/units.ts";
+import type { GcReport } from "../registry/housekeeping/report.ts";
 import type { Retention } from "../store/store.ts";
-import type { ControllerConfig } from "./config.ts";
+import { artifactsInUse } from "./artifacts.ts";
+import { type ControllerConfig, REGISTRY_UPKEEP, type RegistryUpkeep } from "./config.ts";
 import type { ControllerDeps } from "./ports.ts";
 
 const EVERY = minutes(60);
 const DAY = 24 * 60;
 const RETENTION: Retention = { secrets: minutes(14 * DAY), jobs: minutes(90 * DAY) };
 
-/** Now and then removes what nobody needs any more: old jobs, their secrets before them, abandoned uploads. */
+/**
+ * Now and then removes what nobody needs any more: old jobs, their secrets before them, abandoned
+ * uploads, the registry's garbage. And looks whether what is stored is still what was stored.
+ */
 export function keepHouse(
   config: ControllerConfig,
   ended: AbortSignal,
   deps: ControllerDeps,
 ): void {
-  const sweep = async () => {
-    try {
+  const { log, sleep } = deps;
+  const upkeep = config.registryUpkeep ?? REGISTRY_UPKEEP;
+  const repeat = async (interval: Millis, what: string, work: () => Promise<void>) => {
+    while (interval > 0 && !ended.aborted) {
+      await sleep(interval, ended);
+      await work().catch((error) => log.error({ err: error, what }, "housekeeping failed"));
+    }
+  };
+  const tasks = [
+    repeat(EVERY, "sweep", async () => {
       const removed = await deps.store.prune(config.retention ?? RETENTION, deps.now());
       await deps.registry.sweep();
-      deps.log.debug({ ...removed }, "swept");
-    } catch (error) {
-      deps.log.error({ err: error }, "not swept");
-    }
-  };
-  const go = async () => {
-    while (!ended.aborted) {
-      await deps.sleep(EVERY, ended);
-      await sweep();
-    }
-  };
-  // Ends by the sleep's rejection when the controller stops.
-  go().catch(() => undefined);
+      log.debug({ ...removed }, "swept");
+    }),
+    repeat(upkeep.gcInterval, "registry gc", () => collect(config, upkeep, deps)),
+    repeat(upkeep.scrubInterval > 0 ? EVERY : upkeep.scrubInterval, "registry scrub", () =>
+      scrubWhenDue(upkeep, deps),
+    ),
+  ];
+  // They end by the sleep's rejection when the controller stops.
+  for (const task of tasks) task.catch(() => undefined);
+}
+
+async function collect(
+  config: ControllerConfig,
+  { gcGrace }: RegistryUpkeep,
+  deps: ControllerDeps,
+): Promise<void> {
+  const { registry, log } = deps;
+  if (registry.policy().readOnly) return;
+  const report = await registry.housekeeping.collect({
+    dryRun: false,
+    grace: gcGrace,
+    inUse: () => artifactsInUse(config.publicUrls, deps),
+  });
+  log.info({ took_ms: report.took, ...countsOf(report) }, "registry garbage collected");
+}
+
+function countsOf({ phases }: GcReport): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(phases).map(([phase, { count }]) => [phase, count]));
+}
+
+/** One that was cut short goes on at once. */
+async function scrubWhenDue(upkeep: RegistryUpkeep, { registry, now }: ControllerDeps) {
+  const { scrub } = registry.housekeeping;
+  const { startedAt, finishedAt } = await scrub.progress();
+  const isDue =
+    startedAt === null || finishedAt === null || startedAt + upkeep.scrubInterval <= now();
+  if (isDue) await scrub.start(upkeep.scrubRate);
 }

@@ -13,9 +13,11 @@ import { openAuditLog } from "./audit/audit-log.ts";
 import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import type { TagRow } from "./catalog/tags.ts";
 import type { Digest } from "./digest.ts";
+import { createHousekeeping, type Housekeeping } from "./housekeeping/housekeeping.ts";
 import { openMirror } from "./mirror/mirror.ts";
 import type { MirrorCounts } from "./mirror/mirroring.ts";
 import type { UpstreamConfig, Waits } from "./mirror/upstream.ts";
+import { NO_OBSERVER, observeDownload, observeUploads, type RegistryObserver } from "./observer.ts";
 import type { Policy } from "./policy/policy.ts";
 import { openPolicyFile, type PolicyChange } from "./policy/policy-file.ts";
 import { createQuota } from "./policy/quota.ts";
@@ -28,6 +30,7 @@ import { openBlobStorage } from "./storage/blob-storage.ts";
 import { catalogPath } from "./storage/layout.ts";
 import { createLayoutWriter } from "./storage/layout-writer.ts";
 import { fillParts, rebuildCatalog } from "./storage/rebuild.ts";
+import { lockRoot } from "./storage/root-lock.ts";
 import { createUploads } from "./uploads/uploads.ts";
 import { verifyOwn } from "./verify-own.ts";
 
@@ -96,6 +99,9 @@ export interface Registry {
   auditPage(query: AuditQuery): Promise<AuditPage>;
   /** How a mirror's requests were answered; null when it is none. */
   mirrorCounts(): MirrorCounts | null;
+  readonly housekeeping: Housekeeping;
+  /** Tells this one, from now on, what happens. */
+  watch(observer: RegistryObserver): void;
   /** Gives up abandoned uploads, and what is too old of the audit log. To be called now and then. */
   sweep(): Promise<void>;
   /**
@@ -105,46 +111,41 @@ export interface Registry {
   close(): Promise<void>;
 }
 
-/** @throws {ProvError} `STORE_TOO_NEW`; `CONFIG_INVALID` when its policy cannot be read. */
+/**
+ * @throws {ProvError} `CONFLICT` when another process has it open; `STORE_TOO_NEW`; `CONFIG_INVALID`
+ *   when its policy cannot be read.
+ */
 export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
-  const {
-    root,
-    log,
-    now,
-    sleep = realSleep,
-    reserveBytes = mib(128),
-    slowAfter = millis(250),
-    auditMonths = 12,
-  } = deps;
-  const storage = await openBlobStorage(root);
-  const policyFile = await openPolicyFile(root);
-  const audit = await openAuditLog(root, auditMonths, now);
-  const catalog = openCatalog(catalogPath(root));
-  await fill(root, catalog, log, now());
-  const uploads = createUploads({ storage, catalog, now, reserveBytes, slowAfter });
-  const layouts = createLayoutWriter({ root, catalog, log, sleep });
-  const { policy } = policyFile;
-  const quota = createQuota(catalog, policy);
-  const common = { storage, catalog, layouts, locks: createKeyedLock(), policy, quota, log, now };
-  const asking = { fetch: deps.fetch ?? fetch, sleep, waits: deps.upstreamWaits ?? {} };
-  const mirror = openMirror(deps.upstream, { ...common, ...asking, reserveBytes });
-  const parts: Parts = {
-    ...common,
-    ...{ uploads, rateLimiter: createRateLimiter(now), audit, mirror },
-  };
+  await using opening = new AsyncDisposableStack();
+  const { parts, policyFile, mirror, watched } = await openParts(deps, opening);
+  const { catalog, uploads, layouts, audit, policy } = parts;
+  const ending = new AbortController();
+  const housekeeping = createHousekeeping({
+    ...parts,
+    root: deps.root,
+    sleep: deps.sleep ?? realSleep,
+    observer: () => watched.observer,
+    closing: ending.signal,
+  });
   await uploads.recover();
   await uploads.sweep();
   if (catalog.staleRepositories().length > 0) layouts.schedule();
+  const open = opening.move();
   let closed: Promise<void> | undefined;
   async function close(): Promise<void> {
     await mirror?.close();
+    ending.abort(new DOMException("The registry closes", "AbortError"));
+    await housekeeping.settled();
     await uploads.close();
     await layouts.close();
-    await audit.close();
-    catalog.close();
+    await open.disposeAsync();
   }
   return {
-    handle: (request, access) => answer(request, access, parts),
+    async handle(request, access) {
+      const response = await answer(request, access, parts);
+      observeDownload(request, response, watched.observer);
+      return response;
+    },
     resolve: (repository, reference) => resolve(parts, repository, reference),
     verify: (repository, digest, keys) => verifyOwn(parts, repository, { digest, keys }),
     repositories: () => Promise.resolve(catalog.repositories()),
@@ -159,6 +160,10 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
     audit: audit.append,
     auditPage: audit.page,
     mirrorCounts: () => mirror?.counts ?? null,
+    housekeeping,
+    watch(observer) {
+      watched.observer = observer;
+    },
     async sweep() {
       await uploads.sweep();
       await audit.prune();
@@ -170,14 +175,44 @@ export async function createRegistry(deps: RegistryDeps): Promise<Registry> {
   };
 }
 
+/** What of it must be let go of again goes onto the stack, in order. */
+async function openParts(deps: RegistryDeps, opening: AsyncDisposableStack) {
+  const { root, log, now, sleep = realSleep } = deps;
+  const { reserveBytes = mib(128), slowAfter = millis(250), auditMonths = 12 } = deps;
+  const lock = await lockRoot(root);
+  opening.defer(() => lock.release());
+  const storage = await openBlobStorage(root);
+  const policyFile = await openPolicyFile(root);
+  const audit = await openAuditLog(root, auditMonths, now);
+  opening.defer(() => audit.close());
+  const catalog = openCatalog(catalogPath(root));
+  opening.defer(() => catalog.close());
+  await fill(root, catalog, log, now());
+  const watched = { observer: NO_OBSERVER };
+  const receiving = createUploads({ storage, catalog, now, reserveBytes, slowAfter });
+  const uploads = observeUploads(receiving, () => watched.observer, now);
+  const layouts = createLayoutWriter({ root, catalog, log, sleep });
+  const { policy } = policyFile;
+  const quota = createQuota(catalog, policy);
+  const common = { storage, catalog, layouts, locks: createKeyedLock(), policy, quota, log, now };
+  const asking = { fetch: deps.fetch ?? fetch, sleep, waits: deps.upstreamWaits ?? {} };
+  const mirror = openMirror(deps.upstream, { ...common, ...asking, reserveBytes });
+  const parts: Parts = {
+    ...common,
+    ...{ uploads, rateLimiter: createRateLimiter(now), audit, mirror },
+  };
+  return { parts, policyFile, mirror, watched };
+}
+
 /** Reads from the layouts on disk what the catalog does not know. */
 async function fill(root: string, catalog: Catalog, log: Log, now: number): Promise<void> {
   if (catalog.missing === "nothing") return;
   if (catalog.missing === "parts") await fillParts(root, catalog);
   else {
-    const repositories = await rebuildCatalog(root, catalog, now);
+    const { repositories, problems } = await rebuildCatalog(root, catalog, now);
     if (repositories > 0)
       log.warn({ repositories }, "registry catalog made again from the layouts");
+    for (const problem of problems) log.error({ problem }, "registry content not understood");
   }
   catalog.setFilled();
 }

@@ -84,6 +84,11 @@ export class World implements AsyncDisposable {
     return path;
   }
 
+  /** As when `prov serve` has ended. */
+  async stopRegistry(): Promise<void> {
+    await this.#registry?.close();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.site[Symbol.asyncDispose]();
     await this.#registry?.close();

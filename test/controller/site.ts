@@ -8,11 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Log, LogFields } from "../../src/base/deps.ts";
 import { describeError } from "../../src/base/errors.ts";
-import { minutes } from "../../src/base/units.ts";
+import { millis, minutes } from "../../src/base/units.ts";
 import type { ControllerConfig } from "../../src/controller/config.ts";
 import { type Controller, createController } from "../../src/controller/controller.ts";
 import type { ControllerDeps } from "../../src/controller/ports.ts";
 import { buildIso } from "../../src/media/iso9660.ts";
+import { NO_SCRUB } from "../../src/registry/housekeeping/scrub-state.ts";
 import { EMPTY_POLICY } from "../../src/registry/policy/policy.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { openStore } from "../../src/store/sqlite/open.ts";
@@ -59,6 +60,25 @@ const REGISTRY: ControllerDeps["registry"] = {
   auditPage: () => Promise.resolve({ entries: [], cursor: null }),
   repositories: () => Promise.resolve(["os-images/debian"]),
   tags: () => Promise.resolve<Awaited<ReturnType<Registry["tags"]>>>([]),
+  housekeeping: {
+    collect: ({ dryRun, grace }) => {
+      const nothing = { count: 0, bytes: 0 };
+      const phases = { tags: nothing, manifests: nothing, blobs: nothing, strays: nothing };
+      return Promise.resolve({
+        ...{ dryRun, grace, took: millis(0), removed: [] },
+        phases: { ...phases, repositories: nothing },
+      });
+    },
+    scrub: {
+      start: () => Promise.resolve({ ...NO_SCRUB, isRunning: false }),
+      progress: () => Promise.resolve({ ...NO_SCRUB, isRunning: false }),
+    },
+    usage: () =>
+      Promise.resolve({ repositories: [], contents: 0, bytes: 0, uploads: 0, uploadBytes: 0 }),
+    openUploads: () => 0,
+    settled: () => Promise.resolve(),
+  },
+  watch: () => undefined,
 };
 
 /** Users whose passwords are their names: hashing them would be the slowest part of these tests. */

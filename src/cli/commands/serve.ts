@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { type Log, realSleep } from "../../base/deps.ts";
 import { ProvError } from "../../base/errors.ts";
 import { type Millis, millis, minutes, seconds } from "../../base/units.ts";
-import { type ControllerConfig, checkConfig, type ListenAddress } from "../../controller/config.ts";
+import {
+  type ControllerConfig,
+  checkConfig,
+  type ListenAddress,
+  type RegistryUpkeep,
+} from "../../controller/config.ts";
 import { createLog, LOG_LEVELS, type LogLevel } from "../../controller/log.ts";
 import type { ControllerDeps } from "../../controller/ports.ts";
 import { startController } from "../../controller/serve.ts";
@@ -23,8 +28,10 @@ import {
   flagOf,
   listSetting,
   numberSetting,
+  rateSetting,
   resolveSettings,
   SETTINGS,
+  type SettingKey,
   type Settings,
   switchSetting,
   urlsSetting,
@@ -127,6 +134,7 @@ async function configFrom(settings: Settings, terminal: Terminal): Promise<Contr
     },
     dev: switchSetting(settings, "dev"),
     mediaSigningSecrets: listSetting(settings, "signed_url_secret"),
+    registryUpkeep: upkeepFrom(settings),
     anonymousPull: switchSetting(settings, "registry_allow_anon"),
     registryAuth: choiceSetting(settings, "registry_auth", ["basic", "bearer"]),
     ...(await upstreamFrom(settings, terminal)),
@@ -140,6 +148,26 @@ function auditMonthsFrom(settings: Settings): number {
     code: "CONFIG_INVALID",
     hint: "Set registry_audit_months to 1 or more.",
   });
+}
+
+const LEAST_GRACE = minutes(60);
+
+/** @throws {ProvError} `CONFIG_INVALID` for a grace period in which no push comes to its end. */
+function upkeepFrom(settings: Settings): RegistryUpkeep {
+  const duration = (key: SettingKey) => durationSetting(settings, key) ?? millis(0);
+  const gcGrace = duration("registry_gc_grace_period");
+  if (gcGrace < LEAST_GRACE) {
+    throw new ProvError("Cannot use the setting registry_gc_grace_period: it is less than 1h", {
+      code: "CONFIG_INVALID",
+      hint: "A push may take that long. For once, use: prov registry gc --grace=0s",
+    });
+  }
+  return {
+    gcGrace,
+    gcInterval: duration("registry_gc_interval"),
+    scrubInterval: duration("registry_scrub_interval"),
+    scrubRate: rateSetting(settings, "registry_scrub_rate"),
+  };
 }
 
 const MEDIA_PORT = 8081;

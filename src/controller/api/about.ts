@@ -5,6 +5,7 @@ import { formatBytes, mib } from "../../base/units.ts";
 import type { ControllerConfig } from "../config.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ControllerDeps } from "../ports.ts";
+import { registryGauges } from "../registry-metrics.ts";
 import type { Api } from "./context.ts";
 
 const COUNTED = ["queued", "provisioning", "succeeded", "failed"] as const;
@@ -14,6 +15,7 @@ const COUNT_MAX = 1000;
 /** What can be asked without a login: health, metrics, and where the source is (AGPL, section 13). */
 export function aboutRoutes(site: Readiness, metrics: Metrics, deps: ControllerDeps): Hono<Api> {
   const { version, commit, source } = deps.build;
+  const setRegistryGauges = registryGauges(metrics, deps);
   metrics.set("prov_build_info", { version, commit }, 1);
   return new Hono<Api>()
     .get("/healthz", (c) => c.json({ ok: true }))
@@ -27,6 +29,7 @@ export function aboutRoutes(site: Readiness, metrics: Metrics, deps: ControllerD
     .get("/metrics", async (c) => {
       await countJobs(metrics, deps);
       showMirror(metrics, deps);
+      await setRegistryGauges();
       return c.text(metrics.render(), 200, {
         "content-type": "text/plain; version=0.0.4; charset=utf-8",
       });

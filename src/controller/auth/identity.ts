@@ -30,7 +30,7 @@ export function describeIdentity(identity: Identity): string {
 const isAt = (path: string, route: string): boolean =>
   path === route || path.startsWith(`${route}/`);
 
-const FOR_ADMINISTRATORS = ["/api/v1/users", "/api/v1/robots", "/api/v1/registry/audit"];
+const FOR_ADMINISTRATORS = ["/api/v1/users", "/api/v1/robots", "/api/v1/registry"];
 
 /**
  * Whether a role may use a route of `/api/v1`: readers read, operators work, administrators manage who may

@@ -9,6 +9,8 @@ import { blobQueries, sightQueries } from "./blobs.ts";
 import { migrate, open, VERSION } from "./database.ts";
 import { manifestQueries } from "./manifests.ts";
 import { mirroredTagQueries } from "./mirrored-tags.ts";
+import { contentQueries, pageQueries } from "./pages.ts";
+import { removalQueries } from "./removals.ts";
 import { repositoryQueries } from "./repositories.ts";
 import { tagQueries } from "./tags.ts";
 import { uploadQueries } from "./uploads.ts";
@@ -36,6 +38,9 @@ export function openCatalog(path: string) {
     ...tagQueries(db),
     ...usageQueries(db),
     ...mirroredTagQueries(db),
+    ...pageQueries(db),
+    ...contentQueries(db),
+    ...removalQueries(db),
     ...uploadQueries(relaxed),
     ...sightQueries(relaxed),
     close: () => {

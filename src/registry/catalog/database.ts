@@ -36,6 +36,7 @@ create table manifests (
   annotations text not null,
   -- bytes of config and layers
   content_size integer not null,
+  -- when it was last pushed or lost a tag
   pushed_at integer not null,
   primary key (repository, digest)
 ) strict, without rowid;
@@ -66,6 +67,11 @@ create table uploads (
   received integer not null,
   updated_at integer not null
 ) strict;
+`;
+
+/** Those that came later, and change nothing for an older prov. */
+const INDEXES = `
+create index if not exists manifests_by_digest on manifests (digest);
 `;
 
 /** From version 1, which did not know what its manifests are made of, nor since when. */
@@ -110,12 +116,16 @@ export function migrate(db: Database, path: string): Missing {
     );
   }
   if (found > 0 && !hasColumn(db, "tags", "mirrored")) db.run(MIRRORED);
-  if (found === VERSION) return "nothing";
+  if (found === VERSION) {
+    db.run(INDEXES);
+    return "nothing";
+  }
   if (found === 1) {
     if (!hasColumn(db, "blobs", "seen_at")) db.transaction(() => db.run(SINCE_1)).immediate();
+    db.run(INDEXES);
     return "parts";
   }
-  db.transaction(() => db.run(SCHEMA)).immediate();
+  db.transaction(() => db.run(SCHEMA + INDEXES)).immediate();
   return "everything";
 }
 

@@ -2,6 +2,7 @@
 import type { Database } from "bun:sqlite";
 import type { Digest } from "../digest.ts";
 import type { Manifest } from "../manifest.ts";
+import { noteUntagged } from "./removals.ts";
 import { touch } from "./repositories.ts";
 
 export interface ManifestRow {
@@ -108,10 +109,22 @@ function writeManifest(db: Database, repository: string, manifest: NewManifest):
   );
   writeParts(db, repository, manifest);
   for (const { tag, updatedAt } of tags) {
+    const before = digestOfTag(db, repository, tag);
+    if (before !== undefined && before !== row.digest) {
+      noteUntagged(db, repository, before, updatedAt);
+    }
     db.query(
       "insert or replace into tags (repository, tag, digest, updated_at) values (?, ?, ?, ?)",
     ).run(repository, tag, row.digest, updatedAt);
   }
+}
+
+function digestOfTag(db: Database, repository: string, tag: string): Digest | undefined {
+  return db
+    .query<{ digest: Digest }, [string, string]>(
+      "select digest from tags where repository = ? and tag = ?",
+    )
+    .get(repository, tag)?.digest;
 }
 
 function writeParts(db: Database, repository: string, { row, parts }: NewManifest): void {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Database } from "bun:sqlite";
 import type { Digest } from "../digest.ts";
+import { noteUntagged } from "./removals.ts";
 import { touch } from "./repositories.ts";
 
 export interface TagRow {
@@ -67,14 +68,18 @@ export function tagQueries(db: Database) {
         )
         .all(repository, last, last, last, limit)
         .map((row) => row.tag),
-    removeTag: (repository: string, tag: string): boolean =>
+    removeTag: (repository: string, tag: string, now: number): boolean =>
       db
         .transaction(() => {
-          const { changes } = db
-            .query("delete from tags where repository = ? and tag = ?")
-            .run(repository, tag);
-          if (changes > 0) touch(db, repository);
-          return changes > 0;
+          const row = db
+            .query<{ digest: Digest }, [string, string]>(
+              "delete from tags where repository = ? and tag = ? returning digest",
+            )
+            .get(repository, tag);
+          if (row === null) return false;
+          noteUntagged(db, repository, row.digest, now);
+          touch(db, repository);
+          return true;
         })
         .immediate(),
   };

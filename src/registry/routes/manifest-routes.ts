@@ -187,7 +187,7 @@ function reserve({ repository, parts }: Call, digest: Digest, size: number): Dis
 function removeTag({ request, repository, parts }: Call, tag: string): void {
   requireUnchanged(request.headers, findManifest(parts, repository, tag)?.digest);
   requireMutable(parts, repository, [tag], null);
-  if (parts.catalog.removeTag(repository, tag)) return;
+  if (parts.catalog.removeTag(repository, tag, parts.now())) return;
   throw new OciError(`the repository has no tag ${tag}`, { code: "MANIFEST_UNKNOWN" });
 }
 

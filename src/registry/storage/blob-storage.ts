@@ -36,6 +36,15 @@ export interface BlobStorage {
   link(digest: Digest, from: string, to: string): Promise<boolean>;
   /** @returns false when it was not there. */
   delete(repository: string, digest: Digest): Promise<boolean>;
+  /** Deletes many at the price of few. Those that are not there do not matter. */
+  deleteAll(repository: string, digests: readonly Digest[]): Promise<void>;
+  /**
+   * Removes content that no repository has, and that nobody has touched since `before` (Unix epoch, ms).
+   * @returns whether it did.
+   */
+  discard(digest: Digest, before: number): Promise<boolean>;
+  /** Gives a repository its content again, from a whole file of it in this storage. */
+  restore(from: string, repository: string, digest: Digest): Promise<void>;
   /** Bytes that can still be stored. */
   freeBytes(): Promise<number>;
 }
@@ -84,6 +93,20 @@ export async function openBlobStorage(root: string): Promise<BlobStorage> {
 
     link: (digest, from, to) => locks.run(digest, () => linkBlob(disk, digest, from, to)),
     delete: (repository, digest) => locks.run(digest, () => deleteBlob(disk, repository, digest)),
+    async deleteAll(repository, digests) {
+      const paths = digests.map((digest) => repositoryBlobPath(root, repository, digest));
+      for (const path of paths) await removeFile(path);
+      for (const directory of new Set(paths.map((path) => dirname(path)))) {
+        await syncPath(directory);
+      }
+      for (const digest of digests) {
+        await locks.run(digest, () => removeIfUnused(storePath(root, digest)));
+      }
+    },
+    discard: (digest, before) =>
+      locks.run(digest, () => removeIfUnused(storePath(root, digest), before)),
+    restore: (from, repository, digest) =>
+      locks.run(digest, () => addName(disk, from, repositoryBlobPath(root, repository, digest))),
     async freeBytes() {
       const { bavail, bsize } = await statfs(root);
       return bavail * bsize;
@@ -173,6 +196,14 @@ async function commitUpload(
 }
 
 async function addName(disk: Disk, from: string, to: string): Promise<void> {
+  await makeName(disk, from, to).catch(async (error) => {
+    // The directory was empty, and the housekeeping has removed it.
+    if (errnoOf(error) !== "ENOENT" || (await sizeOf(from)) === undefined) throw error;
+    await makeName(disk, from, to);
+  });
+}
+
+async function makeName(disk: Disk, from: string, to: string): Promise<void> {
   const directory = dirname(to);
   await disk.directories.run("", () => makeDirectory(directory));
   if (!(await linkOrCopy(from, to)) && (await sizeOf(to)) !== (await sizeOf(from))) {
@@ -201,11 +232,16 @@ async function deleteBlob(disk: Disk, repository: string, digest: Digest): Promi
   return true;
 }
 
-/** One link left means that no repository has it, or a copy, which needs no place in the store. */
-async function removeIfUnused(path: string): Promise<void> {
+/**
+ * One link left means that no repository has it, or a copy, which needs no place in the store.
+ * @param before nor has anybody touched it since; Unix epoch, ms.
+ */
+async function removeIfUnused(path: string, before = Number.POSITIVE_INFINITY): Promise<boolean> {
   try {
-    if ((await stat(path)).nlink === 1) await removeFile(path);
+    const { nlink, ctimeMs } = await stat(path);
+    return nlink === 1 && ctimeMs <= before && (await removeFile(path));
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
+    return false;
   }
 }

@@ -3,7 +3,7 @@
  * @module
  * File operations that are on the disk when they resolve: the file and the directory entry.
  */
-import { copyFile, link, mkdir, open, rename, unlink } from "node:fs/promises";
+import { copyFile, link, mkdir, open, rename, rmdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** `code` of a system call's error, such as `ENOENT`. */
@@ -70,6 +70,19 @@ export async function removeFile(path: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** Removes a directory. @returns false when it has something in it. */
+export async function removeEmpty(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === "ENOENT") return true;
+    if (code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOTDIR") return false;
     throw error;
   }
 }

@@ -5,13 +5,14 @@
  * tools can read the directory. Many pushes in a row cost one write. A repository that was not
  * written before a crash is still marked in the catalog, and is written at the next start.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Log, Sleep } from "../../base/deps.ts";
 import { seconds } from "../../base/units.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ManifestRow } from "../catalog/manifests.ts";
+import { ALGORITHMS } from "../digest.ts";
 import { MEDIA_TYPE } from "../manifest.ts";
-import { makeDirectory, writeWhole } from "./durable.ts";
+import { makeDirectory, removeEmpty, removeFile, writeWhole } from "./durable.ts";
 import { ANNOTATION, repositoryPath } from "./layout.ts";
 
 const PAUSE = seconds(1);
@@ -19,6 +20,11 @@ const PAUSE = seconds(1);
 export interface LayoutWriter {
   /** Something has changed; says nothing about when it is written. */
   schedule(): void;
+  /**
+   * Removes a repository that has nothing: from the catalog, if it is there, and from the disk.
+   * @returns false when it has something.
+   */
+  remove(repository: string): Promise<boolean>;
   /** Writes what is left. */
   close(): Promise<void>;
 }
@@ -45,31 +51,58 @@ export function createLayoutWriter(deps: {
   }
 
   /** One after the other: an older index.json must not land on a newer one. */
-  function flushInTurn(): Promise<void> {
-    flushing = flushing.then(flush);
-    return flushing;
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = flushing.then(work);
+    flushing = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
   }
 
   async function flushLater(): Promise<void> {
     await deps.sleep(PAUSE, closing.signal).catch(() => undefined);
     // What changes from here on waits for the next turn.
     pending = undefined;
-    await flushInTurn();
+    await inTurn(flush);
   }
 
   return {
     schedule() {
       pending ??= flushLater();
     },
+    remove: (repository) =>
+      inTurn(async () => {
+        const { hasRepository, removeRepository } = deps.catalog;
+        if (hasRepository(repository) && !removeRepository(repository)) return false;
+        await removeLayout(deps.root, repository);
+        return true;
+      }),
     async close() {
       closing.abort();
       await pending;
-      await flushInTurn();
+      await inTurn(flush);
     },
   };
 }
 
-async function writeLayout(root: string, repository: string, catalog: Catalog): Promise<void> {
+/** Takes away what is empty, from the inside out, and leaves what is somebody else's. */
+async function removeLayout(root: string, repository: string): Promise<void> {
+  const directory = repositoryPath(root, repository);
+  for (const name of ["index.json", "oci-layout"]) await removeFile(join(directory, name));
+  for (const algorithm of ALGORITHMS) await removeEmpty(join(directory, "blobs", algorithm));
+  await removeEmpty(join(directory, "blobs"));
+  const top = repositoryPath(root, "");
+  for (let at = directory; at.length > top.length && (await removeEmpty(at)); at = dirname(at)) {
+    // A parent may be empty now as well.
+  }
+}
+
+export async function writeLayout(
+  root: string,
+  repository: string,
+  catalog: Catalog,
+): Promise<void> {
   const directory = repositoryPath(root, repository);
   await makeDirectory(directory);
   const marker = join(directory, "oci-layout");

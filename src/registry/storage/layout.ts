@@ -9,6 +9,7 @@
  *     index.db                                                  the catalog
  *     policy.json                                               who may do what
  *     audit/<YYYY-MM>.jsonl                                     who did what
+ *     lock.db                                                   held by the process that is using all this
  *
  * A blob of a repository is a hard link to its content in the store, so that mounting is a link,
  * equal content takes space once, and skopeo, oras and podman read each repository as it is.
@@ -62,6 +63,10 @@ export function storePath(root: string, digest: Digest): string {
 
 export function uploadPath(root: string, id: string): string {
   return join(root, "uploads", id);
+}
+
+export function rootLockPath(root: string): string {
+  return join(root, "lock.db");
 }
 
 export function catalogPath(root: string): string {

@@ -4,32 +4,50 @@
  * Makes a catalog from the layouts on disk: for a registry that was copied or restored without its
  * `index.db`, or whose `index.db` was removed because it was damaged.
  */
-import type { Dirent } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { arrayAt, stringAt } from "../../base/json.ts";
+import { arrayAt, property, stringAt } from "../../base/json.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { type NewManifest, newManifest } from "../catalog/manifests.ts";
-import { ALGORITHMS, type Digest, parseDigest } from "../digest.ts";
-import { parseManifest } from "../manifest.ts";
+import { ALGORITHMS, algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
+import { MANIFEST_MAX_BYTES, MEDIA_TYPE, parseManifest } from "../manifest.ts";
 import { isRepository, isTag } from "../reference.ts";
-import { errnoOf } from "./durable.ts";
 import { ANNOTATION, repositoryAt, repositoryBlobPath, repositoryPath } from "./layout.ts";
+import { listDirectory } from "./strays.ts";
+
+export interface Rebuilt {
+  readonly repositories: number;
+  /** What could not be understood, for people: one sentence each. */
+  readonly problems: readonly string[];
+}
 
 /**
  * Fills an empty catalog. What `index.json` names is a manifest; every other content of a repository
- * is a blob. Files that are neither are left alone.
- * @returns the number of repositories found.
+ * is a blob. Files that are neither are left alone. Everything counts as seen now, so that there is
+ * time to look at the problems before garbage is collected.
  */
-export async function rebuildCatalog(root: string, catalog: Catalog, now: number): Promise<number> {
-  let found = 0;
+export async function rebuildCatalog(
+  root: string,
+  catalog: Catalog,
+  now: number,
+): Promise<Rebuilt> {
+  const problems: string[] = [];
+  let repositories = 0;
   for await (const directory of layoutsBelow(repositoryPath(root, ""), "")) {
     const repository = repositoryAt(directory);
     if (!isRepository(repository)) continue;
-    await rebuildRepository(root, repository, catalog, now);
-    found++;
+    await rebuildRepository({ root, repository, now, problems }, catalog);
+    repositories++;
   }
-  return found;
+  return { repositories, problems };
+}
+
+/** One repository that is read. */
+interface Reading {
+  readonly root: string;
+  readonly repository: string;
+  readonly now: number;
+  readonly problems: string[];
 }
 
 /** Directories that have a `blobs` of their own, relative to `top`. */
@@ -42,34 +60,73 @@ async function* layoutsBelow(top: string, directory: string): AsyncGenerator<str
   }
 }
 
-async function listDirectory(path: string): Promise<Dirent[]> {
-  try {
-    return await readdir(path, { withFileTypes: true });
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw error;
-  }
-}
-
-async function rebuildRepository(
-  root: string,
-  repository: string,
-  catalog: Catalog,
-  now: number,
-): Promise<void> {
-  const named = await readIndex(root, repository, now);
+async function rebuildRepository(reading: Reading, catalog: Catalog): Promise<void> {
+  const { root, repository, now, problems } = reading;
   const digests = await digestsOf(root, repository);
+  const named = (await readIndex(reading)) ?? (await guessManifests(reading, digests));
   for (const digest of digests.filter((each) => !named.has(each))) {
-    const { size, mtimeMs } = await stat(repositoryBlobPath(root, repository, digest));
-    catalog.addBlob(repository, digest, size, Math.round(mtimeMs));
+    const { size } = await stat(repositoryBlobPath(root, repository, digest));
+    catalog.addBlob(repository, digest, size, now);
   }
-  for (const digest of digests) {
-    const entry = named.get(digest);
-    if (entry === undefined) continue;
-    catalog.putManifest(repository, await readManifest(root, repository, digest, entry));
+  const here = new Set(digests);
+  for (const [digest, entry] of named) {
+    const manifest = here.has(digest)
+      ? await readManifest(root, repository, digest, entry).catch(nullForSyntax)
+      : null;
+    if (manifest === null) {
+      problems.push(describeLoss(repository, digest, here.has(digest), entry));
+      continue;
+    }
+    catalog.putManifest(repository, manifest);
     for (const { tag, updatedAt } of entry.mirrored) {
       catalog.setMirroredTag(repository, tag, digest, updatedAt);
     }
+  }
+}
+
+function describeLoss(
+  repository: string,
+  digest: Digest,
+  isHere: boolean,
+  entry: Pick<Entry, "tags" | "mirrored">,
+): string {
+  const tags = [...entry.tags, ...entry.mirrored].map(({ tag }) => tag).join(", ");
+  const state = isHere ? "is damaged" : "is not there";
+  return `${repository}: manifest ${digest} ${state}${tags && `; it had the tags ${tags}`}`;
+}
+
+function nullForSyntax(error: unknown): null {
+  if (error instanceof SyntaxError) return null;
+  throw error;
+}
+
+/** For want of a readable `index.json`: what by its own words is a manifest. Tags nobody knows then. */
+async function guessManifests(
+  { root, repository, problems }: Reading,
+  digests: readonly Digest[],
+): Promise<ReadonlyMap<Digest, Entry>> {
+  const found = new Map<Digest, Entry>();
+  for (const digest of digests) {
+    const file = Bun.file(repositoryBlobPath(root, repository, digest));
+    if (file.size > MANIFEST_MAX_BYTES || file.size === 0) continue;
+    const mediaType = ownMediaType(await file.text());
+    if (mediaType !== undefined) found.set(digest, { mediaType, tags: [], mirrored: [] });
+  }
+  if (digests.length > 0) {
+    problems.push(
+      `${repository}: index.json cannot be read, its tags are lost; ${found.size} manifests were found without it`,
+    );
+  }
+  return found;
+}
+
+function ownMediaType(text: string): string | undefined {
+  if (!text.startsWith("{")) return undefined;
+  try {
+    const mediaType = stringAt(JSON.parse(text), "mediaType");
+    return Object.values(MEDIA_TYPE).find((known) => known === mediaType);
+  } catch {
+    return undefined;
   }
 }
 
@@ -83,6 +140,7 @@ export async function fillParts(root: string, catalog: Catalog): Promise<void> {
   }
 }
 
+/** @throws {SyntaxError} when its bytes are not its digest's, or no manifest. */
 async function readManifest(
   root: string,
   repository: string,
@@ -91,6 +149,7 @@ async function readManifest(
 ): Promise<NewManifest> {
   const path = repositoryBlobPath(root, repository, digest);
   const bytes = await Bun.file(path).bytes();
+  if (digestOf(bytes, algorithmOf(digest)) !== digest) throw new SyntaxError("it is damaged");
   const now = Math.round((await stat(path)).mtimeMs);
   const manifest = parseManifest(bytes, mediaType);
   // One whose blobs are gone is still what was pushed.
@@ -111,15 +170,24 @@ interface Entry {
   readonly mirrored: SetTag[];
 }
 
-/** What `index.json` says; a tag without its time is as old as this call. */
-async function readIndex(
-  root: string,
-  repository: string,
-  now: number,
-): Promise<ReadonlyMap<Digest, Entry>> {
+/**
+ * What `index.json` says; a tag without its time is as old as this call.
+ * @returns undefined when it cannot be read. It is put aside then, because a new one will be written.
+ */
+async function readIndex({
+  root,
+  repository,
+  now,
+}: Reading): Promise<ReadonlyMap<Digest, Entry> | undefined> {
   const entries = new Map<Digest, Entry>();
-  const file = Bun.file(join(repositoryPath(root, repository), "index.json"));
-  const index: unknown = (await file.exists()) ? await file.json() : undefined;
+  const path = join(repositoryPath(root, repository), "index.json");
+  const file = Bun.file(path);
+  if (!(await file.exists())) return undefined;
+  const index: unknown = await file.json().catch(nullForSyntax);
+  if (!Array.isArray(property(index, "manifests"))) {
+    await rename(path, `${path}.damaged-${now}`);
+    return undefined;
+  }
   for (const found of arrayAt(index, "manifests")) {
     const digest = parseDigest(stringAt(found, "digest") ?? "");
     if (digest === undefined) continue;

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * Garbage collection, while everybody goes on working: tags that a rule keeps no longer, manifests
+ * that nothing keeps, blobs that no manifest names, files that the catalog does not know, and
+ * repositories that have nothing left.
+ *
+ * What is to go is found in pages, and looked at once more in the transaction that removes it, under
+ * the lock that pushes and deletes of the same content take. Rows go before files: a collection that
+ * is killed leaves files nobody lists, and the next one finds them.
+ */
+import type { Clock, Log } from "../../base/deps.ts";
+import { ProvError } from "../../base/errors.ts";
+import type { KeyedLock } from "../../base/keyed-lock.ts";
+import { type Millis, millis } from "../../base/units.ts";
+import type { AuditLog } from "../audit/audit-log.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { Digest } from "../digest.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { BlobStorage } from "../storage/blob-storage.ts";
+import type { LayoutWriter } from "../storage/layout-writer.ts";
+import { collectBlobs } from "./collect-blobs.ts";
+import { collectManifests } from "./collect-manifests.ts";
+import { collectStrays } from "./collect-strays.ts";
+import { createPace, type Pace } from "./pace.ts";
+import { createTally, type GcReport, type Tally } from "./report.ts";
+
+export interface HousekeepingDeps {
+  readonly root: string;
+  readonly catalog: Catalog;
+  readonly storage: BlobStorage;
+  readonly layouts: LayoutWriter;
+  /** Per repository and digest; the same that pushes and deletes take. */
+  readonly locks: KeyedLock;
+  readonly log: Log;
+  readonly now: Clock;
+  readonly policy: () => Policy;
+  readonly audit: Pick<AuditLog, "append">;
+  /** Aborts when the registry closes: what runs ends at its next step. */
+  readonly closing: AbortSignal;
+}
+
+/** Manifests that running jobs need, by repository. */
+export type InUse = ReadonlyMap<string, ReadonlySet<Digest>>;
+
+export interface CollectOptions {
+  /** Nothing is removed; the report is the same. */
+  readonly dryRun: boolean;
+  /** What came, or was asked for, within this time stays. */
+  readonly grace: Millis;
+  readonly inUse: () => Promise<InUse>;
+}
+
+/** One collection, as its phases see it. */
+export interface Run extends CollectOptions {
+  readonly deps: HousekeepingDeps;
+  readonly tally: Tally;
+  readonly pace: Pace;
+  /** Unix epoch, ms. */
+  readonly startedAt: number;
+  /** What came after this stays; Unix epoch, ms. */
+  readonly freshAfter: number;
+}
+
+/** @throws {ProvError} `CONFLICT` when the registry is read-only, and this is no dry run. */
+export async function collectGarbage(
+  deps: HousekeepingDeps,
+  options: CollectOptions,
+): Promise<GcReport> {
+  const { dryRun, grace } = options;
+  if (deps.policy().readOnly && !dryRun) {
+    throw new ProvError("Cannot collect garbage: the registry is read-only", {
+      code: "CONFLICT",
+      hint: "Take read_only out of the registry's policy, or ask for a dry run.",
+    });
+  }
+  const startedAt = deps.now();
+  const tally = createTally();
+  const freshAfter = startedAt - grace;
+  const run: Run = {
+    ...options,
+    deps,
+    tally,
+    pace: createPace(deps.closing),
+    startedAt,
+    freshAfter,
+  };
+  const inUse = await options.inUse();
+  for (const repository of deps.catalog.repositories()) {
+    await collectRepository(run, repository, inUse.get(repository) ?? new Set());
+  }
+  await collectStrays(run);
+  const took = millis(deps.now() - startedAt);
+  return { dryRun, grace, took, phases: tally.phases(), removed: tally.removed() };
+}
+
+async function collectRepository(
+  run: Run,
+  repository: string,
+  inUse: ReadonlySet<Digest>,
+): Promise<void> {
+  const { catalog, layouts } = run.deps;
+  const manifests = await collectManifests(run, repository, inUse);
+  const blobsLeft = await collectBlobs(run, repository, manifests.gone);
+  if (!run.dryRun) layouts.schedule();
+  if (manifests.areSomeLeft || blobsLeft > 0) return;
+  if (catalog.uploads().some((upload) => upload.repository === repository)) return;
+  if (run.dryRun || (await layouts.remove(repository))) {
+    run.tally.add({ phase: "repositories", repository, name: repository, bytes: 0 });
+  }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/**
+ * @module
+ * The registry's door to its own upkeep: collecting garbage, checking what is stored, counting it.
+ */
+import { ProvError } from "../../base/errors.ts";
+import type { AuditEvent } from "../audit/audit-event.ts";
+import { type CollectOptions, collectGarbage, type HousekeepingDeps } from "./collect.ts";
+import { createPace } from "./pace.ts";
+import type { GcReport } from "./report.ts";
+import { createScrub, type Scrub, type ScrubDeps } from "./scrub.ts";
+import { measureUsage, type Usage } from "./usage.ts";
+
+export interface Housekeeping {
+  /** @throws {ProvError} `CONFLICT` while another one runs, or when the registry is read-only. */
+  collect(options: CollectOptions): Promise<GcReport>;
+  usage(): Promise<Usage>;
+  /** How many uploads are begun and not finished. */
+  openUploads(): number;
+  readonly scrub: Omit<Scrub, "settled">;
+  /** Resolves when nothing runs any more, which the end of `closing` brings about. */
+  settled(): Promise<void>;
+}
+
+/** Tags and manifests one by one; of what nobody could see any more only how much. */
+async function auditReport(report: GcReport, audit: HousekeepingDeps["audit"]): Promise<void> {
+  const common = { identity: "housekeeping", address: null, outcome: "done" } as const;
+  const events: AuditEvent[] = report.removed.flatMap(({ phase, repository, name }) => {
+    if (phase === "tags") return { ...common, action: "expire", repository, reference: name };
+    return phase === "manifests" ? { ...common, action: "collect", repository, digest: name } : [];
+  });
+  const counts = Object.entries(report.phases);
+  if (counts.some(([, { count }]) => count > 0)) {
+    const reason = counts.map(([phase, { count }]) => `${count} ${phase}`).join(", ");
+    events.push({ ...common, action: "collect", reason });
+  }
+  await Promise.all(events.map((event) => audit.append(event)));
+}
+
+export function createHousekeeping(deps: ScrubDeps): Housekeeping {
+  const scrub = createScrub(deps);
+  let collecting: Promise<GcReport> | undefined;
+  return {
+    async collect(options) {
+      if (collecting !== undefined) {
+        throw new ProvError("Cannot collect garbage: a collection is under way", {
+          code: "CONFLICT",
+          hint: "Wait until it is over: its report is in the controller's log.",
+        });
+      }
+      collecting = collectGarbage(deps, options);
+      try {
+        const report = await collecting;
+        if (!report.dryRun) {
+          deps.observer().collected(report);
+          await auditReport(report, deps.audit);
+        }
+        return report;
+      } finally {
+        collecting = undefined;
+      }
+    },
+    usage: () => measureUsage(deps.catalog, createPace(deps.closing)),
+    openUploads: () => deps.catalog.uploads().length,
+    scrub,
+    async settled() {
+      await scrub.settled();
+      await collecting?.catch(() => undefined);
+    },
+  };
+}
