@@ -2,10 +2,10 @@
 import type { Millis } from "../../base/units.ts";
 
 /** What is collected, in this order. */
-export const GC_PHASES = ["tags", "manifests", "blobs", "strays", "repositories"] as const;
+const GC_PHASES = ["tags", "manifests", "blobs", "strays", "repositories"] as const;
 export type GcPhase = (typeof GC_PHASES)[number];
 
-export interface Removed {
+interface Removed {
   readonly phase: GcPhase;
   /** `""` for what belongs to none. */
   readonly repository: string;

@@ -188,6 +188,6 @@ async function handle(deps: ScrubDeps, digest: Digest, found: Findings): Promise
 function placeOf({ catalog }: ScrubDeps, repository: string, digest: Digest): DamagedPlace {
   const isManifest = catalog.manifest(repository, digest) !== undefined;
   const manifests = [...(isManifest ? [digest] : []), ...catalog.namers(repository, digest)];
-  const tags = manifests.flatMap((each) => catalog.tagsOf(repository, each));
+  const tags = catalog.tagsAbove(repository, digest);
   return { repository, manifests, tags };
 }

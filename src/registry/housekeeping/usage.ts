@@ -6,7 +6,7 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Pace } from "./pace.ts";
 
-export interface RepositoryUsage {
+interface RepositoryUsage {
   readonly repository: string;
   readonly tags: number;
   readonly manifests: number;

@@ -5,7 +5,7 @@ import { algorithmOf, type Digest, hexOf } from "../digest.ts";
 import { errnoOf, makeDirectory, removeFile, syncPath, writeWhole } from "./durable.ts";
 
 /** Where content lies whose bytes are not its digest's: `quarantine/<alg>-<hex>`, with a note beside it. */
-export function quarantinePath(root: string, digest: Digest): string {
+function quarantinePath(root: string, digest: Digest): string {
   return join(root, "quarantine", `${algorithmOf(digest)}-${hexOf(digest)}`);
 }
 

@@ -34,7 +34,7 @@ async function namesIn(path: string): Promise<string[]> {
   }
 }
 
-export async function statOf(path: string): Promise<Stats | undefined> {
+async function statOf(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);
   } catch (error) {
