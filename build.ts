@@ -46,6 +46,9 @@ const E2E_PACKAGES = ["curl", "docker-registry", "grub-common", "grub-efi-amd64-
 /** On top of those: what benchmarks compare with, and what makes the load. */
 const BENCH_PACKAGES = ["docker-registry", "nginx-light", "wrk"];
 
+/** For one test: it is there to end one that hangs, and a busy machine is no reason to end any. */
+const TIMEOUT = "--timeout=30000";
+
 interface Task {
   readonly about: string;
   run(args: readonly string[]): Promise<void>;
@@ -67,7 +70,7 @@ async function check(): Promise<void> {
   await run(["node_modules/.bin/tsc"]);
   // With Bun, because it wants a newer Node than Debian 12 has.
   await run([process.execPath, "node_modules/knip/bin/knip-bun.js"]);
-  await countTests(["test"]);
+  await countTests(["test", TIMEOUT]);
 }
 
 async function test(): Promise<void> {
@@ -76,7 +79,7 @@ async function test(): Promise<void> {
   await iso();
   await install(E2E_PACKAGES);
   const files = await Array.fromAsync(new Bun.Glob("test/e2e/*.e2e.ts").scan({ cwd: ROOT }));
-  for (const file of files.sort()) await countTests(["test", `./${file}`]);
+  for (const file of files.sort()) await countTests(["test", TIMEOUT, `./${file}`]);
 }
 
 async function binary(args: readonly string[]): Promise<void> {

@@ -38,9 +38,9 @@ const FOR_ADMINISTRATORS = ["/api/v1/users", "/api/v1/robots", "/api/v1/registry
  */
 export function mayUse(role: Role, method: string, path: string): boolean {
   if (role === "admin" || (method === "DELETE" && isAt(path, "/api/v1/artifacts"))) return true;
-  if (FOR_ADMINISTRATORS.some((route) => isAt(path, route))) return false;
   const isReading = method === "GET" || method === "HEAD";
   // It shows who may what.
   if (isAt(path, "/api/v1/registry/policy")) return role === "operator" && isReading;
+  if (FOR_ADMINISTRATORS.some((route) => isAt(path, route))) return false;
   return role === "operator" || isReading;
 }
