@@ -240,25 +240,19 @@ test("bytes of another digest are not stored, and no client takes them for whole
   expect(await (await get(site, small)).text()).toBe("a small one");
 });
 
-test.each(["close", "crash"] as const)(
-  "R49: a mirror that restarts midway (%s) has lost nothing of what matters",
-  async (how) => {
-    await using site = await openSite();
-    const digest = await pushBlob(site.central, "os/debian", noise(8_000_000, 7));
-    const never = new Promise(() => undefined);
-    site.link.fault = ({ method }) =>
-      method === "GET" ? { hold: { after: 5_000_000, until: never } } : undefined;
-    await readSome(await get(site, digest), 4_000_000);
-    await site.restart(how);
-    site.link.fault = () => undefined;
-    expect(digestOf(await (await get(site, digest)).bytes())).toBe(digest);
-    expect(await uploads(site)).toEqual([]);
-    // Told to stop it keeps what it has; after a crash it keeps what was known to be on the disk.
-    const range = site.link.asked.at(-1)?.range;
-    if (how === "close") expect(range).toMatch(/^bytes=4\d{6}-$/);
-    else expect(range).toBeUndefined();
-  },
-);
+test("R49: a mirror that is restarted midway goes on where it was", async () => {
+  await using site = await openSite();
+  const digest = await pushBlob(site.central, "os/debian", noise(8_000_000, 7));
+  const never = new Promise(() => undefined);
+  site.link.fault = ({ method }) =>
+    method === "GET" ? { hold: { after: 5_000_000, until: never } } : undefined;
+  await readSome(await get(site, digest), 4_000_000);
+  await site.restart();
+  site.link.fault = () => undefined;
+  expect(digestOf(await (await get(site, digest)).bytes())).toBe(digest);
+  expect(await uploads(site)).toEqual([]);
+  expect(site.link.asked.at(-1)?.range).toMatch(/^bytes=4\d{6}-$/);
+});
 
 test("R49: a disk without room answers 507 and keeps nothing", async () => {
   await using site = await openSite({ mirror: { reserveBytes: Number.MAX_SAFE_INTEGER } });

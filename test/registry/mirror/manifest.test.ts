@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { expect, test } from "bun:test";
+import { rm } from "node:fs/promises";
 import { seconds } from "../../../src/base/units.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
@@ -389,13 +390,11 @@ test("a catalog that is made again still knows which tags are upstream's", async
   await pushImage(site.central, "os/debian", "13", { layers: [noise(1000)] });
   await site.mirror.ask("GET", "os/debian/manifests/13");
   const ours = await pushImage(site.mirror, "os/debian", "ours");
-  await site.mirror.registry.close();
-  for (const suffix of ["", "-wal", "-shm"]) {
-    await Bun.file(`${site.mirror.root}/index.db${suffix}`)
-      .delete()
-      .catch(() => undefined);
-  }
-  await site.restart("crash");
+  const { root } = site.mirror;
+  await site.restart(async () => {
+    for (const suffix of ["", "-wal", "-shm"])
+      await rm(`${root}/index.db${suffix}`, { force: true });
+  });
   const moved = await pushImage(site.central, "os/debian", "13", { layers: [noise(2000)] });
   await pushImage(site.central, "os/debian", "ours", { layers: [noise(3000)] });
   const named = async (tag: string) =>

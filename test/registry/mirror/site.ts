@@ -16,8 +16,8 @@ export interface MirrorSite extends AsyncDisposable {
   mirror: Served;
   /** Moves the mirror's clock. */
   pass(ms: number): void;
-  /** Ends the mirror, as told, and starts it again over the same directory. */
-  restart(how: "close" | "crash"): Promise<void>;
+  /** Ends the mirror, and starts it again over the same directory. @param between for what happens there. */
+  restart(between?: () => Promise<void>): Promise<void>;
 }
 
 export async function openSite(
@@ -53,10 +53,11 @@ export async function openSite(
     pass(ms) {
       ahead += ms;
     },
-    async restart(how) {
+    async restart(between) {
       const { root } = site.mirror;
       await site.mirror.crash();
-      if (how === "close") await site.mirror.registry.close();
+      await site.mirror.registry.close();
+      await between?.();
       site.mirror = await serve(root);
     },
     async [Symbol.asyncDispose]() {
