@@ -74,7 +74,8 @@ ${this.#here(block.text)}`;
     await this.stop(directory);
     const path = join(this.folder, `${directory}.out`);
     const address = /--http-addr=/.test(block.text) ? "" : " --http-addr=127.0.0.1:8080";
-    const flags = name === "serve" ? `${address} --media-addr=127.0.0.1:0` : "";
+    const media = /--media-addr=/.test(block.text) ? "" : " --media-addr=127.0.0.1:0";
+    const flags = name === "serve" ? `${address}${media}` : "";
     const output = await open(path, "w");
     const child = Bun.spawn(["bash", "-c", `exec ${this.#here(block.text.trim() + flags)}`], {
       cwd: this.folder,
