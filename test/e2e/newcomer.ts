@@ -17,7 +17,7 @@ import { eventually, eventuallyInFile, freePort } from "./world.ts";
 export class Shell implements AsyncDisposable {
   readonly folder: string;
   /** By the ports that documents name. */
-  readonly #ports = new Map([8080, 8090].map((port) => [port, freePort()]));
+  readonly #ports = new Map([8080, 8090, 8091].map((port) => [port, freePort()]));
   readonly #running = new Map<string, Bun.Subprocess>();
   /** Of the admin of the controller that was started last, and where that listens. */
   password = "";
