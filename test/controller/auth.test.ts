@@ -105,6 +105,7 @@ test.each([
   ["operator", "GET", "/api/v1/users", false],
   ["operator", "GET", "/api/v1/robots", false],
   ["operator", "GET", "/api/v1/registry/audit", false],
+  ["operator", "POST", "/api/v1/registry/gc", false],
   ["operator", "GET", "/api/v1/registry/policy", true],
   ["operator", "PUT", "/api/v1/registry/policy", false],
   ["reader", "GET", "/api/v1/registry/policy", false],
