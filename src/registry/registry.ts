@@ -27,6 +27,7 @@ import type { Access, Parts } from "./routes/call.ts";
 import { answer } from "./routes/router.ts";
 import type { Verdict } from "./signatures/verify.ts";
 import { openBlobStorage } from "./storage/blob-storage.ts";
+import type { Disk } from "./storage/disk.ts";
 import { catalogPath } from "./storage/layout.ts";
 import { createLayoutWriter } from "./storage/layout-writer.ts";
 import { fillParts, rebuildCatalog } from "./storage/rebuild.ts";
@@ -54,6 +55,8 @@ export interface RegistryDeps {
   readonly reserveBytes?: number;
   /** After twice as long an upload that brings little makes room for the next one. Default: 250 ms. */
   readonly slowAfter?: Millis;
+  /** Default: the real one. */
+  readonly disk?: Disk;
   /** How many months of the audit log are kept, the running one among them. Default: 12. */
   readonly auditMonths?: number;
   /** The registry that this one is a mirror of. Default: none. */
@@ -181,7 +184,7 @@ async function openParts(deps: RegistryDeps, opening: AsyncDisposableStack) {
   const { reserveBytes = mib(128), slowAfter = millis(250), auditMonths = 12 } = deps;
   const lock = await lockRoot(root);
   opening.defer(() => lock.release());
-  const storage = await openBlobStorage(root);
+  const storage = await openBlobStorage(root, deps.disk);
   const policyFile = await openPolicyFile(root);
   const audit = await openAuditLog(root, auditMonths, now);
   opening.defer(() => audit.close());
@@ -191,7 +194,10 @@ async function openParts(deps: RegistryDeps, opening: AsyncDisposableStack) {
   const watched = { observer: NO_OBSERVER };
   const receiving = createUploads({ storage, catalog, now, reserveBytes, slowAfter });
   const uploads = observeUploads(receiving, () => watched.observer, now);
-  const layouts = createLayoutWriter({ root, catalog, log, sleep });
+  const layouts = createLayoutWriter({
+    ...{ root, catalog, log, sleep },
+    ...(deps.disk && { disk: deps.disk }),
+  });
   const { policy } = policyFile;
   const quota = createQuota(catalog, policy);
   const common = { storage, catalog, layouts, locks: createKeyedLock(), policy, quota, log, now };

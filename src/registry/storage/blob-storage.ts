@@ -8,6 +8,7 @@ import { type FileHandle, open, readdir, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createKeyedLock, type KeyedLock } from "../../base/keyed-lock.ts";
 import type { Algorithm, Digest } from "../digest.ts";
+import { type Disk, realDisk } from "./disk.ts";
 import { errnoOf, linkOrCopy, makeDirectory, removeFile, syncPath } from "./durable.ts";
 import { repositoryBlobPath, repositoryPath, storePath, uploadPath } from "./layout.ts";
 
@@ -57,18 +58,19 @@ export interface UploadWriter {
   close(): Promise<void>;
 }
 
-interface Disk {
+interface Place {
   readonly root: string;
+  readonly disk: Disk;
   /** Directories are made one at a time: none is used before its parent's entry is on the disk. */
   readonly directories: KeyedLock;
 }
 
 const REHASH_CHUNK_BYTES = 1024 * 1024;
 
-export async function openBlobStorage(root: string): Promise<BlobStorage> {
-  await makeDirectory(dirname(uploadPath(root, "-")));
-  await makeDirectory(repositoryPath(root, ""));
-  const disk: Disk = { root, directories: createKeyedLock() };
+export async function openBlobStorage(root: string, disk: Disk = realDisk): Promise<BlobStorage> {
+  await makeDirectory(dirname(uploadPath(root, "-")), disk);
+  await makeDirectory(repositoryPath(root, ""), disk);
+  const place: Place = { root, disk, directories: createKeyedLock() };
   /** Per digest, so that a removal cannot come between a commit's two links. */
   const locks = createKeyedLock();
   return {
@@ -76,37 +78,38 @@ export async function openBlobStorage(root: string): Promise<BlobStorage> {
     read: (repository, digest) => Bun.file(repositoryBlobPath(root, repository, digest)),
 
     async begin(uploadId) {
-      const handle = await open(uploadPath(root, uploadId), "wx");
+      const handle = await disk.open(uploadPath(root, uploadId), "wx");
       await handle.close();
     },
-    append: (uploadId, offset) => openWriter(uploadPath(root, uploadId), offset),
+    append: (uploadId, offset) => openWriter(uploadPath(root, uploadId), offset, disk),
     uploadSize: (uploadId) => sizeOf(uploadPath(root, uploadId)),
     readUpload: (uploadId) => Bun.file(uploadPath(root, uploadId)),
     rehash: (uploadId, length, algorithm) =>
       hashFile(uploadPath(root, uploadId), length, algorithm),
     commit: (uploadId, repository, digest) =>
-      locks.run(digest, () => commitUpload(disk, uploadId, repository, digest)),
+      locks.run(digest, () => commitUpload(place, uploadId, repository, digest)),
     async cancel(uploadId) {
-      await removeFile(uploadPath(root, uploadId));
+      await removeFile(uploadPath(root, uploadId), disk);
     },
     uploads: () => readdir(dirname(uploadPath(root, "-"))),
 
-    link: (digest, from, to) => locks.run(digest, () => linkBlob(disk, digest, from, to)),
-    delete: (repository, digest) => locks.run(digest, () => deleteBlob(disk, repository, digest)),
+    link: (digest, from, to) => locks.run(digest, () => linkBlob(place, digest, from, to)),
+    delete: (repository, digest) => locks.run(digest, () => deleteBlob(place, repository, digest)),
     async deleteAll(repository, digests) {
       const paths = digests.map((digest) => repositoryBlobPath(root, repository, digest));
-      for (const path of paths) await removeFile(path);
-      for (const directory of new Set(paths.map((path) => dirname(path)))) {
-        await syncPath(directory);
+      const changed = new Set<string>();
+      for (const path of paths) {
+        if (await removeFile(path, disk)) changed.add(dirname(path));
       }
+      for (const directory of changed) await syncPath(directory, disk);
       for (const digest of digests) {
-        await locks.run(digest, () => removeIfUnused(storePath(root, digest)));
+        await locks.run(digest, () => removeIfUnused(storePath(root, digest), disk));
       }
     },
     discard: (digest, before) =>
-      locks.run(digest, () => removeIfUnused(storePath(root, digest), before)),
+      locks.run(digest, () => removeIfUnused(storePath(root, digest), disk, before)),
     restore: (from, repository, digest) =>
-      locks.run(digest, () => addName(disk, from, repositoryBlobPath(root, repository, digest))),
+      locks.run(digest, () => addName(place, from, repositoryBlobPath(root, repository, digest))),
     async freeBytes() {
       const { bavail, bsize } = await statfs(root);
       return bavail * bsize;
@@ -123,8 +126,8 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-async function openWriter(path: string, offset: number): Promise<UploadWriter> {
-  const handle = await open(path, "r+");
+async function openWriter(path: string, offset: number, disk: Disk): Promise<UploadWriter> {
+  const handle = await disk.open(path, "r+");
   let position = offset;
   try {
     await handle.truncate(offset);
@@ -182,53 +185,53 @@ async function hashFile(
 
 /** File first, then its names, then the directories: what is found after a crash is whole. */
 async function commitUpload(
-  disk: Disk,
+  place: Place,
   uploadId: string,
   repository: string,
   digest: Digest,
 ): Promise<void> {
-  const upload = uploadPath(disk.root, uploadId);
-  const stored = storePath(disk.root, digest);
-  await syncPath(upload);
-  await addName(disk, upload, stored);
-  await addName(disk, stored, repositoryBlobPath(disk.root, repository, digest));
-  await removeFile(upload);
+  const upload = uploadPath(place.root, uploadId);
+  const stored = storePath(place.root, digest);
+  await syncPath(upload, place.disk);
+  await addName(place, upload, stored);
+  await addName(place, stored, repositoryBlobPath(place.root, repository, digest));
+  await removeFile(upload, place.disk);
 }
 
-async function addName(disk: Disk, from: string, to: string): Promise<void> {
-  await makeName(disk, from, to).catch(async (error) => {
+async function addName(place: Place, from: string, to: string): Promise<void> {
+  await makeName(place, from, to).catch(async (error) => {
     // The directory was empty, and the housekeeping has removed it.
     if (errnoOf(error) !== "ENOENT" || (await sizeOf(from)) === undefined) throw error;
-    await makeName(disk, from, to);
+    await makeName(place, from, to);
   });
 }
 
-async function makeName(disk: Disk, from: string, to: string): Promise<void> {
+async function makeName(place: Place, from: string, to: string): Promise<void> {
   const directory = dirname(to);
-  await disk.directories.run("", () => makeDirectory(directory));
-  if (!(await linkOrCopy(from, to)) && (await sizeOf(to)) !== (await sizeOf(from))) {
+  await place.directories.run("", () => makeDirectory(directory, place.disk));
+  if (!(await linkOrCopy(from, to, place.disk)) && (await sizeOf(to)) !== (await sizeOf(from))) {
     // Something outside prov has cut it short: the verified bytes take its place.
-    await removeFile(to);
-    await linkOrCopy(from, to);
+    await removeFile(to, place.disk);
+    await linkOrCopy(from, to, place.disk);
   }
-  await syncPath(directory);
+  await syncPath(directory, place.disk);
 }
 
-async function linkBlob(disk: Disk, digest: Digest, from: string, to: string): Promise<boolean> {
-  const source = repositoryBlobPath(disk.root, from, digest);
+async function linkBlob(place: Place, digest: Digest, from: string, to: string): Promise<boolean> {
+  const source = repositoryBlobPath(place.root, from, digest);
   if ((await sizeOf(source)) === undefined) return false;
-  const stored = storePath(disk.root, digest);
-  await addName(disk, source, stored);
-  await addName(disk, stored, repositoryBlobPath(disk.root, to, digest));
+  const stored = storePath(place.root, digest);
+  await addName(place, source, stored);
+  await addName(place, stored, repositoryBlobPath(place.root, to, digest));
   return true;
 }
 
-async function deleteBlob(disk: Disk, repository: string, digest: Digest): Promise<boolean> {
-  const path = repositoryBlobPath(disk.root, repository, digest);
-  const existed = await removeFile(path);
+async function deleteBlob(place: Place, repository: string, digest: Digest): Promise<boolean> {
+  const path = repositoryBlobPath(place.root, repository, digest);
+  const existed = await removeFile(path, place.disk);
   if (!existed) return false;
-  await syncPath(dirname(path));
-  await removeIfUnused(storePath(disk.root, digest));
+  await syncPath(dirname(path), place.disk);
+  await removeIfUnused(storePath(place.root, digest), place.disk);
   return true;
 }
 
@@ -236,10 +239,14 @@ async function deleteBlob(disk: Disk, repository: string, digest: Digest): Promi
  * One link left means that no repository has it, or a copy, which needs no place in the store.
  * @param before nor has anybody touched it since; Unix epoch, ms.
  */
-async function removeIfUnused(path: string, before = Number.POSITIVE_INFINITY): Promise<boolean> {
+async function removeIfUnused(
+  path: string,
+  disk: Disk,
+  before = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
   try {
     const { nlink, ctimeMs } = await stat(path);
-    return nlink === 1 && ctimeMs <= before && (await removeFile(path));
+    return nlink === 1 && ctimeMs <= before && (await removeFile(path, disk));
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
     return false;

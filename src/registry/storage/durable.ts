@@ -3,16 +3,16 @@
  * @module
  * File operations that are on the disk when they resolve: the file and the directory entry.
  */
-import { copyFile, link, mkdir, open, rename, rmdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { type Disk, realDisk } from "./disk.ts";
 
 /** `code` of a system call's error, such as `ENOENT`. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
 
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, "r");
+export async function syncPath(path: string, disk: Disk = realDisk): Promise<void> {
+  const handle = await disk.open(path, "r");
   try {
     await handle.sync();
   } finally {
@@ -21,10 +21,11 @@ export async function syncPath(path: string): Promise<void> {
 }
 
 /** Makes a directory and its missing parents, and syncs each directory that got a new entry. */
-export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
+export async function makeDirectory(path: string, disk: Disk = realDisk): Promise<void> {
+  const first = await disk.mkdir(path, { recursive: true });
   if (first === undefined) return;
-  for (let at = path; at.length >= first.length; at = dirname(at)) await syncPath(dirname(at));
+  for (let at = path; at.length >= first.length; at = dirname(at))
+    await syncPath(dirname(at), disk);
 }
 
 /**
@@ -32,9 +33,13 @@ export async function makeDirectory(path: string): Promise<void> {
  * the links it may have: 65,000 on ext4) it copies. The caller syncs the directory.
  * @returns false when `to` was there already.
  */
-export async function linkOrCopy(from: string, to: string): Promise<boolean> {
+export async function linkOrCopy(
+  from: string,
+  to: string,
+  disk: Disk = realDisk,
+): Promise<boolean> {
   try {
-    await link(from, to);
+    await disk.link(from, to);
     return true;
   } catch (error) {
     const code = errnoOf(error);
@@ -42,31 +47,31 @@ export async function linkOrCopy(from: string, to: string): Promise<boolean> {
     if (code !== "EMLINK" && code !== "EXDEV" && code !== "EPERM") throw error;
   }
   const copy = join(dirname(to), `.${crypto.randomUUID()}`);
-  await copyFile(from, copy);
-  await syncPath(copy);
-  await rename(copy, to);
+  await disk.copyFile(from, copy);
+  await syncPath(copy, disk);
+  await disk.rename(copy, to);
   return true;
 }
 
 /** Replaces a small file: afterwards the old or the new one is there, and never a part. */
-export async function writeWhole(path: string, text: string): Promise<void> {
+export async function writeWhole(path: string, text: string, disk: Disk = realDisk): Promise<void> {
   // No repository component starts with a dot: the name cannot be someone else's.
   const next = join(dirname(path), `.${crypto.randomUUID()}`);
-  const handle = await open(next, "wx");
+  const handle = await disk.open(next, "wx");
   try {
     await handle.writeFile(text);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  await rename(next, path);
-  await syncPath(dirname(path));
+  await disk.rename(next, path);
+  await syncPath(dirname(path), disk);
 }
 
 /** @returns false when there was nothing. */
-export async function removeFile(path: string): Promise<boolean> {
+export async function removeFile(path: string, disk: Disk = realDisk): Promise<boolean> {
   try {
-    await unlink(path);
+    await disk.unlink(path);
     return true;
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return false;
@@ -75,9 +80,9 @@ export async function removeFile(path: string): Promise<boolean> {
 }
 
 /** Removes a directory. @returns false when it has something in it. */
-export async function removeEmpty(path: string): Promise<boolean> {
+export async function removeEmpty(path: string, disk: Disk = realDisk): Promise<boolean> {
   try {
-    await rmdir(path);
+    await disk.rmdir(path);
     return true;
   } catch (error) {
     const code = errnoOf(error);

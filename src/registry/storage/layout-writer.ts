@@ -12,6 +12,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { ManifestRow } from "../catalog/manifests.ts";
 import { ALGORITHMS } from "../digest.ts";
 import { MEDIA_TYPE } from "../manifest.ts";
+import type { Disk } from "./disk.ts";
 import { makeDirectory, removeEmpty, removeFile, writeWhole } from "./durable.ts";
 import { ANNOTATION, repositoryPath } from "./layout.ts";
 
@@ -34,6 +35,7 @@ export function createLayoutWriter(deps: {
   readonly catalog: Catalog;
   readonly log: Log;
   readonly sleep: Sleep;
+  readonly disk?: Disk;
 }): LayoutWriter {
   const closing = new AbortController();
   let pending: Promise<void> | undefined;
@@ -42,7 +44,7 @@ export function createLayoutWriter(deps: {
   async function flush(): Promise<void> {
     for (const { name, stale } of deps.catalog.staleRepositories()) {
       try {
-        await writeLayout(deps.root, name, deps.catalog);
+        await writeLayout(deps.root, name, deps.catalog, deps.disk);
         deps.catalog.markWritten(name, stale);
       } catch (error) {
         deps.log.error({ repository: name, err: error }, "registry layout not written");
@@ -75,7 +77,7 @@ export function createLayoutWriter(deps: {
       inTurn(async () => {
         const { hasRepository, removeRepository } = deps.catalog;
         if (hasRepository(repository) && !removeRepository(repository)) return false;
-        await removeLayout(deps.root, repository);
+        await removeLayout(deps.root, repository, deps.disk);
         return true;
       }),
     async close() {
@@ -87,13 +89,17 @@ export function createLayoutWriter(deps: {
 }
 
 /** Takes away what is empty, from the inside out, and leaves what is somebody else's. */
-async function removeLayout(root: string, repository: string): Promise<void> {
+async function removeLayout(root: string, repository: string, disk?: Disk): Promise<void> {
   const directory = repositoryPath(root, repository);
-  for (const name of ["index.json", "oci-layout"]) await removeFile(join(directory, name));
-  for (const algorithm of ALGORITHMS) await removeEmpty(join(directory, "blobs", algorithm));
-  await removeEmpty(join(directory, "blobs"));
+  for (const name of ["index.json", "oci-layout"]) await removeFile(join(directory, name), disk);
+  for (const algorithm of ALGORITHMS) await removeEmpty(join(directory, "blobs", algorithm), disk);
+  await removeEmpty(join(directory, "blobs"), disk);
   const top = repositoryPath(root, "");
-  for (let at = directory; at.length > top.length && (await removeEmpty(at)); at = dirname(at)) {
+  for (
+    let at = directory;
+    at.length > top.length && (await removeEmpty(at, disk));
+    at = dirname(at)
+  ) {
     // A parent may be empty now as well.
   }
 }
@@ -102,14 +108,15 @@ export async function writeLayout(
   root: string,
   repository: string,
   catalog: Catalog,
+  disk?: Disk,
 ): Promise<void> {
   const directory = repositoryPath(root, repository);
-  await makeDirectory(directory);
+  await makeDirectory(directory, disk);
   const marker = join(directory, "oci-layout");
   if (!(await Bun.file(marker).exists())) {
-    await writeWhole(marker, '{"imageLayoutVersion":"1.0.0"}');
+    await writeWhole(marker, '{"imageLayoutVersion":"1.0.0"}', disk);
   }
-  await writeWhole(join(directory, "index.json"), renderIndex(repository, catalog));
+  await writeWhole(join(directory, "index.json"), renderIndex(repository, catalog), disk);
 }
 
 /** Tagged manifests carry their tag and its time; the rest stand bare. */
