@@ -8,8 +8,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { median, peakRss, type Row, serveBinary } from "../../helpers/bench.ts";
 import { atLeast, atMost, type Plan } from "./plan.ts";
-import { forgetPeakRss, run } from "./processes.ts";
-import { makeCertificate, startNginx, startProv } from "./servers.ts";
+import { run } from "./processes.ts";
+import { makeCertificate, startNginx, startProv, untilAtRest } from "./servers.ts";
 import { type Content, makeContent, upload } from "./upload.ts";
 
 const WRK_SECONDS = 8;
@@ -63,35 +63,54 @@ export async function downloadRows(plan: Plan): Promise<Row[]> {
   try {
     const contents = await pushContents(plan, own);
     const certificate = await makeCertificate(own);
-    const tls = [`--tls-cert-file=${certificate.cert}`, `--tls-key-file=${certificate.key}`];
-    // Started again, so that nothing of the push is counted as the download's.
-    await using prov = await serveBinary(join(own, "prov"), ["--https-addr=127.0.0.1:0", ...tls]);
     await using nginx = await startNginx(own, join(own, "prov/registry/store"), certificate);
-    const urlsOf = ({ digest }: Content, isTls = false): Urls => ({
-      prov: `${isTls ? prov.tlsUrl : prov.url}/v2/bench/blobs/${digest}`,
-      peer: `${isTls ? nginx.tlsUrl : nginx.url}/${storePathOf(digest)}`,
-    });
-    const { big, middle, small } = contents;
-    await forgetPeakRss(prov.pid);
-    const one = await compare(plan, "1 client", urlsOf(big), curlLoad(big.size));
-    const oneRss = (await peakRss(prov.pid)) / 1e6;
-    const some = await compare(plan, "16 clients", urlsOf(middle), wrkLoad(16));
-    await forgetPeakRss(prov.pid);
-    const many = await compare(plan, "200 clients", urlsOf(small), wrkLoad(200));
-    const manyRss = (await peakRss(prov.pid)) / 1e6;
-    const secret = await compare(plan, "16 clients, TLS", urlsOf(middle, true), wrkLoad(16));
-    return [
-      atLeast("download, 1 client ÷ nginx sendfile", one, 0.95, "×"),
-      atLeast("download, 16 clients ÷ nginx sendfile", some, 0.95, "×"),
-      atLeast("download, 200 clients ÷ nginx sendfile", many, 0.95, "×"),
-      atMost(`peak RSS, download of ${plan.gib} GiB`, oneRss, 64, "MB"),
-      atMost("peak RSS, 200 clients", manyRss, 128, "MB"),
-      atLeast("TLS download, 16 clients ÷ nginx TLS", secret, 1, "×"),
-    ];
+    const peerUrl = (base: string, { digest }: Content) => `${base}/${storePathOf(digest)}`;
+    const plain = await plainRows(plan, join(own, "prov"), contents, (content) =>
+      peerUrl(nginx.url, content),
+    );
+    const { cert, key } = certificate;
+    const tls = ["--https-addr=127.0.0.1:0", `--tls-cert-file=${cert}`, `--tls-key-file=${key}`];
+    await using prov = await serveBinary(join(own, "prov"), tls);
+    const urls = {
+      prov: blobUrl(prov.tlsUrl ?? "", contents.middle),
+      peer: peerUrl(nginx.tlsUrl, contents.middle),
+    };
+    const secret = await compare(plan, "16 clients, TLS", urls, wrkLoad(16));
+    return [...plain, atLeast("TLS download, 16 clients ÷ nginx TLS", secret, 1, "×")];
   } finally {
     await rm(own, { recursive: true });
   }
 }
+
+async function plainRows(
+  plan: Plan,
+  storage: string,
+  { big, middle, small }: Awaited<ReturnType<typeof pushContents>>,
+  peerUrl: (content: Content) => string,
+): Promise<Row[]> {
+  // Started again, so that nothing of the push is counted as the download's.
+  await using prov = await serveBinary(storage);
+  const urlsOf = (content: Content): Urls => ({
+    prov: blobUrl(prov.url, content),
+    peer: peerUrl(content),
+  });
+  await untilAtRest(prov.pid);
+  const one = await compare(plan, "1 client", urlsOf(big), curlLoad(big.size));
+  const oneRss = await peakRss(prov.pid);
+  const some = await compare(plan, "16 clients", urlsOf(middle), wrkLoad(16));
+  await untilAtRest(prov.pid);
+  const many = await compare(plan, "200 clients", urlsOf(small), wrkLoad(200));
+  const manyRss = await peakRss(prov.pid);
+  return [
+    atLeast("download, 1 client ÷ nginx sendfile", one, 0.95, "×"),
+    atLeast("download, 16 clients ÷ nginx sendfile", some, 0.95, "×"),
+    atLeast("download, 200 clients ÷ nginx sendfile", many, 0.95, "×"),
+    atMost(`peak RSS, download of ${plan.gib} GiB`, oneRss / MIB, 64, "MiB"),
+    atMost("peak RSS, 200 clients", manyRss / MIB, 128, "MiB"),
+  ];
+}
+
+const blobUrl = (base: string, { digest }: Content): string => `${base}/v2/bench/blobs/${digest}`;
 
 async function pushContents(plan: Plan, own: string) {
   await using server = await startProv(own);

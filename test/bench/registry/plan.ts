@@ -12,7 +12,7 @@ export interface Plan {
   note(line: string): void;
 }
 
-type Unit = "×" | "ms" | "MB";
+type Unit = "×" | "ms" | "MiB";
 
 export const atMost = (metric: string, value: number, target: number, unit: Unit): Row => ({
   ...row(metric, value, unit),

@@ -42,8 +42,8 @@ export async function pullRows(plan: Plan): Promise<Row[]> {
     }
     const ratio = median(times.prov) / median(times.peer);
     return [
-      atMost(`pull of ${plan.gib} GiB, verified, wall ÷ curl | openssl dgst`, ratio, 1.5, "×"),
-      atMost(`peak RSS of the pull client, ${plan.gib} GiB`, rss / 1e6, 128, "MB"),
+      atMost(`pull of ${plan.gib} GiB, verified, wall ÷ curl to openssl dgst`, ratio, 1.5, "×"),
+      atMost(`peak RSS of the pull client, ${plan.gib} GiB`, rss / 1024 ** 2, 128, "MiB"),
     ];
   } finally {
     await rm(own, { recursive: true });

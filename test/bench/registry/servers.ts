@@ -4,7 +4,7 @@
  * docker-registry and nginx with the smallest configuration that does the same work.
  */
 import { join } from "node:path";
-import { type ServedBinary, serveBinary } from "../../helpers/bench.ts";
+import { serveBinary } from "../../helpers/bench.ts";
 import { anonymousRss, forgetPeakRss } from "./processes.ts";
 
 export interface Server extends AsyncDisposable {
@@ -16,8 +16,10 @@ export interface Server extends AsyncDisposable {
   readonly pingUrl: string;
 }
 
-/** As long as a process has less of its own, a login's is not among it. */
+/** What argon2id takes for a login. */
 const LOGIN_BYTES = 64 * 1024 ** 2;
+/** A server whose memory changes by no more than this in a second is at rest. */
+const REST_BYTES = 256 * 1024;
 
 export interface Certificate {
   readonly cert: string;
@@ -40,7 +42,7 @@ export async function startProv(directory: string): Promise<Server> {
   const authorization = /authorization: ([^"]+)/.exec(await Bun.file(login).text())?.[1] ?? "";
   const response = await fetch(`${served.url}/v2/`, { headers: { authorization } });
   if (!response.ok) throw new Error(`login: ${response.status}`);
-  await untilLoginIsForgotten(served);
+  await untilAtRest(served.pid);
   return {
     url: served.url,
     pid: served.pid,
@@ -50,11 +52,16 @@ export async function startProv(directory: string): Promise<Server> {
   };
 }
 
-/** What argon2id has taken is given back a little later, when the server does something else. */
-async function untilLoginIsForgotten({ url, pid }: ServedBinary): Promise<void> {
-  while ((await anonymousRss(pid)) >= LOGIN_BYTES) {
-    await fetch(`${url}/readyz`);
-    await Bun.sleep(50);
+/**
+ * Waits until a server has given back what its start and a login have taken, and forgets its peak: what
+ * comes then is what the transfers take on top of a server at rest.
+ */
+export async function untilAtRest(pid: number): Promise<void> {
+  for (let before = Number.POSITIVE_INFINITY; ; ) {
+    const now = await anonymousRss(pid);
+    if (now < LOGIN_BYTES && Math.abs(before - now) < REST_BYTES) break;
+    before = now;
+    await Bun.sleep(1000);
   }
   await forgetPeakRss(pid);
 }

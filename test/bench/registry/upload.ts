@@ -17,21 +17,17 @@ export interface Content {
 }
 
 /** A file that takes no room on the disk until a registry has it; no two of them are equal. */
-export async function makeContent(
-  directory: string,
-  name: string,
-  size: number,
-): Promise<Content & { readonly hashCpuSeconds: number }> {
+export async function makeContent(directory: string, name: string, size: number): Promise<Content> {
   const path = join(directory, name);
   await Bun.write(path, crypto.getRandomValues(new Uint8Array(32)));
   await truncate(path, size);
-  const { out, cpuSeconds: hashCpuSeconds } = await hash(path);
-  return { path, size, digest: `sha256:${out.trim().split(" ").at(-1)}`, hashCpuSeconds };
+  const { out } = await hash(path);
+  return { path, size, digest: `sha256:${out.trim().split(" ").at(-1)}` };
 }
 
 export const hash = (path: string) => run(["openssl", "dgst", "-sha256", path]);
 
-/** begun, but nothing sent. */
+/** @returns where the content is to be sent. */
 async function begin(server: Server): Promise<string> {
   const start = await curl(server, [
     ...["--request", "POST", "--output", "/dev/null", "--write-out", "%header{location}"],
