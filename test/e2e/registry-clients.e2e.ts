@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../src/registry/digest.ts";
 import { runClient } from "../helpers/clients.ts";
+import { makeCertificate } from "../registry/certificate.ts";
 import { noise } from "../registry/served.ts";
 import { BINARY, ISO } from "./site.ts";
 import { Controller, expectProgram, freePort } from "./world.ts";
@@ -28,7 +29,7 @@ const sites = new Map<string, Site>();
 
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), "prov-clients-"));
-  await makeCertificate();
+  await writeCertificate();
   for (const auth of ["basic", "bearer"]) sites.set(auth, await startSite(auth));
   await Bun.write(join(work, "tool/Containerfile"), "FROM scratch\nCOPY tool /tool\n");
   await Bun.write(join(work, "tool/tool"), noise(3_000_000, 7));
@@ -43,22 +44,11 @@ afterAll(async () => {
   await rm(work, { recursive: true, force: true });
 });
 
-async function makeCertificate(): Promise<void> {
-  await mkdir(join(work, "certs"));
-  await expectProgram([
-    ...[
-      "openssl",
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-    ],
-    ...["-days", "2", "-subj", "/CN=prov", "-addext", "subjectAltName=IP:127.0.0.1"],
-    ...["-keyout", join(work, "key.pem"), "-out", join(work, "certs/ca.crt")],
-  ]);
+/** `certs/ca.crt` and `key.pem`. */
+async function writeCertificate(): Promise<void> {
+  const { cert, key } = await makeCertificate();
+  await Bun.write(join(work, "certs/ca.crt"), cert);
+  await Bun.write(join(work, "key.pem"), key);
 }
 
 async function startSite(auth: string): Promise<Site> {
