@@ -5,6 +5,7 @@
  * It is what requests are answered from. The layouts on disk are the content; the catalog can be
  * made again from them.
  */
+import { syncPath } from "../storage/durable.ts";
 import { blobQueries, sightQueries } from "./blobs.ts";
 import { migrate, open, VERSION } from "./database.ts";
 import { manifestQueries } from "./manifests.ts";
@@ -43,6 +44,8 @@ export function openCatalog(path: string) {
     ...removalQueries(db),
     ...uploadQueries(relaxed),
     ...sightQueries(relaxed),
+    /** Resolves when everything that was written before survives a power cut. */
+    sync: () => syncPath(`${path}-wal`),
     close: () => {
       relaxed.close();
       db.close();

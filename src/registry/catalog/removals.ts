@@ -20,17 +20,18 @@ export interface Doomed {
   readonly companions: readonly string[];
 }
 
+/** What is expired is gone for certain only after the catalog's `sync`: before a file is removed. */
 export function removalQueries(db: Database) {
   return {
     /** @returns those that were still as they are given here, and are gone now. */
     expireTags: (repository: string, tags: readonly TagLink[], now: number): TagLink[] =>
-      db.transaction(() => expireTags(db, repository, tags, now)).immediate(),
+      unsynced(db, () => expireTags(db, repository, tags, now)),
     /** Removes a manifest if still nothing keeps it. @returns whether it is gone. */
     expireManifest: (repository: string, doomed: Doomed): boolean =>
-      db.transaction(() => expireManifest(db, repository, doomed)).immediate(),
+      unsynced(db, () => expireManifest(db, repository, doomed)),
     /** @returns those that nothing named and nobody had seen since `before`: they are gone now. */
     expireBlobs: (repository: string, digests: readonly Digest[], before: number): Digest[] =>
-      db.transaction(() => expireBlobs(db, repository, digests, before)).immediate(),
+      unsynced(db, () => expireBlobs(db, repository, digests, before)),
     /** Forgets a repository that has nothing. */
     removeRepository: (name: string): boolean => removeRepository(db, name),
     /**
@@ -41,6 +42,16 @@ export function removalQueries(db: Database) {
     removeDamaged: (repository: string, digest: Digest, now: number): string[] =>
       db.transaction(() => removeDamaged(db, repository, digest, now)).immediate(),
   };
+}
+
+/** A transaction that does not wait for the disk, during which nobody would be served. */
+function unsynced<T>(db: Database, work: () => T): T {
+  db.run("pragma synchronous = normal");
+  try {
+    return db.transaction(work).immediate();
+  } finally {
+    db.run("pragma synchronous = full");
+  }
 }
 
 function expireTags(

@@ -74,6 +74,7 @@ async function removeBlobs(
   const keys = digests.map((digest) => lockKey(repository, digest));
   return await runLocked(locks, keys, async () => {
     const gone = catalog.expireBlobs(repository, digests, freshAfter);
+    await catalog.sync();
     await storage.deleteAll(
       repository,
       gone.filter((digest) => catalog.manifest(repository, digest) === undefined),

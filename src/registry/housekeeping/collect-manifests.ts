@@ -142,6 +142,7 @@ async function removeManifests(
       await run.pace();
       if (catalog.expireManifest(repository, each)) removed.push(each.digest);
     }
+    await catalog.sync();
     await storage.deleteAll(
       repository,
       removed.filter((digest) => catalog.blobSize(repository, digest) === undefined),
