@@ -16,13 +16,13 @@ import { type Millis, millis } from "../../base/units.ts";
 import type { AuditLog } from "../audit/audit-log.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Digest } from "../digest.ts";
+import { createPace, type Pace } from "../pace.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { BlobStorage } from "../storage/blob-storage.ts";
 import type { LayoutWriter } from "../storage/layout-writer.ts";
 import { collectBlobs } from "./collect-blobs.ts";
 import { collectManifests } from "./collect-manifests.ts";
 import { collectStrays } from "./collect-strays.ts";
-import { createPace, type Pace } from "./pace.ts";
 import { createTally, type GcReport, type Tally } from "./report.ts";
 
 export interface HousekeepingDeps {

@@ -5,8 +5,8 @@
  */
 import { ProvError } from "../../base/errors.ts";
 import type { AuditEvent } from "../audit/audit-event.ts";
+import { createPace } from "../pace.ts";
 import { type CollectOptions, collectGarbage, type HousekeepingDeps } from "./collect.ts";
-import { createPace } from "./pace.ts";
 import type { GcReport } from "./report.ts";
 import { createScrub, type Scrub, type ScrubDeps } from "./scrub.ts";
 import { measureUsage, type Usage } from "./usage.ts";

@@ -7,7 +7,7 @@
 import type { ManifestLinks, TagLink } from "../catalog/pages.ts";
 import type { Doomed } from "../catalog/removals.ts";
 import type { Digest } from "../digest.ts";
-import type { Pace } from "./pace.ts";
+import type { Pace } from "../pace.ts";
 import { subjectOfTag } from "./retention.ts";
 
 export interface ManifestNode extends ManifestLinks {

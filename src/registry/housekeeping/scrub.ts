@@ -8,11 +8,11 @@ import type { Log, Sleep } from "../../base/deps.ts";
 import { seconds } from "../../base/units.ts";
 import type { Digest } from "../digest.ts";
 import type { RegistryObserver } from "../observer.ts";
+import { createPace } from "../pace.ts";
 import { setAside, writeNote } from "../storage/quarantine.ts";
 import { checkContent, type Findings } from "./check-content.ts";
 import type { HousekeepingDeps } from "./collect.ts";
 import { lockKey, runLocked } from "./locked.ts";
-import { createPace } from "./pace.ts";
 import {
   type Damage,
   type DamagedPlace,

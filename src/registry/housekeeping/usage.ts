@@ -4,7 +4,7 @@
  * What takes the space: by repository, and in all with equal content counted once.
  */
 import type { Catalog } from "../catalog/catalog.ts";
-import type { Pace } from "./pace.ts";
+import type { Pace } from "../pace.ts";
 
 interface RepositoryUsage {
   readonly repository: string;

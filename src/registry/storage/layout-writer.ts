@@ -10,8 +10,10 @@ import type { Log, Sleep } from "../../base/deps.ts";
 import { seconds } from "../../base/units.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ManifestRow } from "../catalog/manifests.ts";
-import { ALGORITHMS } from "../digest.ts";
+import type { ManifestLinks, TagLink } from "../catalog/pages.ts";
+import { ALGORITHMS, type Digest } from "../digest.ts";
 import { MEDIA_TYPE } from "../manifest.ts";
+import { createPace } from "../pace.ts";
 import type { Disk } from "./disk.ts";
 import { makeDirectory, removeEmpty, removeFile, writeWhole } from "./durable.ts";
 import { ANNOTATION, repositoryPath } from "./layout.ts";
@@ -116,32 +118,52 @@ export async function writeLayout(
   if (!(await Bun.file(marker).exists())) {
     await writeWhole(marker, '{"imageLayoutVersion":"1.0.0"}', disk);
   }
-  await writeWhole(join(directory, "index.json"), renderIndex(repository, catalog), disk);
+  await writeWhole(join(directory, "index.json"), await renderIndex(repository, catalog), disk);
 }
 
-/** Tagged manifests carry their tag and its time; the rest stand bare. */
-function renderIndex(repository: string, catalog: Catalog): string {
-  const rows = new Map(catalog.manifests(repository).map((row) => [row.digest, row]));
-  const tags = catalog.tagRows(repository);
+const PAGE = 256;
+
+/** Tagged manifests carry their tag and its time; the rest stand bare. Made in slices: there may be many. */
+async function renderIndex(repository: string, catalog: Catalog): Promise<string> {
+  const pace = createPace();
   const mirrored = new Set(catalog.mirroredTags(repository));
-  const tagged = tags.flatMap(({ tag, digest, updatedAt }) => {
-    const row = rows.get(digest);
-    if (row === undefined) return [];
-    const taggedAt = new Date(updatedAt).toISOString();
+  const tagged = new Set<Digest>();
+  const found: string[] = [];
+  for (const { tag, digest, updatedAt } of allTags(repository, catalog)) {
+    await pace();
     const annotations = {
       [ANNOTATION.tag]: tag,
-      [ANNOTATION.taggedAt]: taggedAt,
+      [ANNOTATION.taggedAt]: new Date(updatedAt).toISOString(),
       ...(mirrored.has(tag) && { [ANNOTATION.mirrored]: "true" }),
     };
-    return [describe(row, annotations)];
-  });
-  for (const { digest } of tags) rows.delete(digest);
-  const bare = [...rows.values()].map((row) => describe(row));
-  return JSON.stringify({
-    schemaVersion: 2,
-    mediaType: MEDIA_TYPE.index,
-    manifests: [...tagged, ...bare],
-  });
+    const row = catalog.manifest(repository, digest);
+    if (row === undefined) continue;
+    tagged.add(digest);
+    found.push(JSON.stringify(describe(row, annotations)));
+  }
+  for (const { digest } of allManifests(repository, catalog)) {
+    await pace();
+    const row = tagged.has(digest) ? undefined : catalog.manifest(repository, digest);
+    if (row !== undefined) found.push(JSON.stringify(describe(row)));
+  }
+  return `{"schemaVersion":2,"mediaType":"${MEDIA_TYPE.index}","manifests":[${found.join(",")}]}`;
+}
+
+/** Read as they are asked for, in pages. */
+function* allTags(repository: string, catalog: Catalog): Generator<TagLink> {
+  for (let page: TagLink[] = [], after = ""; ; after = page.at(-1)?.tag ?? "") {
+    page = catalog.tagLinks(repository, after, PAGE);
+    yield* page;
+    if (page.length < PAGE) return;
+  }
+}
+
+function* allManifests(repository: string, catalog: Catalog): Generator<ManifestLinks> {
+  for (let page: ManifestLinks[] = [], after = ""; ; after = page.at(-1)?.digest ?? "") {
+    page = catalog.manifestPage(repository, after, PAGE);
+    yield* page;
+    if (page.length < PAGE) return;
+  }
 }
 
 function describe(row: ManifestRow, annotations?: Record<string, string>) {
