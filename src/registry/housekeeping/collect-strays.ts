@@ -78,9 +78,10 @@ async function collectUnused(run: Run): Promise<void> {
 }
 
 async function collectForgotten(run: Run): Promise<void> {
-  const { root, catalog } = run.deps;
+  const { root, catalog, storage } = run.deps;
+  const isUpload = (id: string) => storage.isBegun(id) || catalog.upload(id) !== undefined;
   const before = Math.min(run.freshAfter, run.startedAt - STILL_AT_WORK_MS);
-  for await (const found of forgottenFiles(root, catalog, before)) {
+  for await (const found of forgottenFiles(root, isUpload, before)) {
     await run.pace();
     if (found === undefined) continue;
     const { path, size } = found;

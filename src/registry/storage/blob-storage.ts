@@ -30,6 +30,8 @@ export interface BlobStorage {
   /** Makes a finished and verified upload the repository's blob. The upload is gone afterwards. */
   commit(uploadId: string, repository: string, digest: Digest): Promise<void>;
   cancel(uploadId: string): Promise<void>;
+  /** Whether it was begun by this process, and has not come to an end. */
+  isBegun(uploadId: string): boolean;
   /** Ids of all uploads that take space. */
   uploads(): Promise<readonly string[]>;
 
@@ -73,11 +75,13 @@ export async function openBlobStorage(root: string, disk: Disk = realDisk): Prom
   const place: Place = { root, disk, directories: createKeyedLock() };
   /** Per digest, so that a removal cannot come between a commit's two links. */
   const locks = createKeyedLock();
+  const begun = new Set<string>();
   return {
     stat: (repository, digest) => sizeOf(repositoryBlobPath(root, repository, digest)),
     read: (repository, digest) => Bun.file(repositoryBlobPath(root, repository, digest)),
 
     async begin(uploadId) {
+      begun.add(uploadId);
       const handle = await disk.open(uploadPath(root, uploadId), "wx");
       await handle.close();
     },
@@ -86,9 +90,13 @@ export async function openBlobStorage(root: string, disk: Disk = realDisk): Prom
     readUpload: (uploadId) => Bun.file(uploadPath(root, uploadId)),
     rehash: (uploadId, length, algorithm) =>
       hashFile(uploadPath(root, uploadId), length, algorithm),
-    commit: (uploadId, repository, digest) =>
-      locks.run(digest, () => commitUpload(place, uploadId, repository, digest)),
+    async commit(uploadId, repository, digest) {
+      await locks.run(digest, () => commitUpload(place, uploadId, repository, digest));
+      begun.delete(uploadId);
+    },
+    isBegun: (uploadId) => begun.has(uploadId),
     async cancel(uploadId) {
+      begun.delete(uploadId);
       await removeFile(uploadPath(root, uploadId), disk);
     },
     uploads: () => readdir(dirname(uploadPath(root, "-"))),
@@ -198,12 +206,19 @@ async function commitUpload(
   await removeFile(upload, place.disk);
 }
 
+/** How often the housekeeping may take an empty directory away from under a name that is being made. */
+const DIRECTORY_LOST_MAX = 20;
+
 async function addName(place: Place, from: string, to: string): Promise<void> {
-  await makeName(place, from, to).catch(async (error) => {
-    // The directory was empty, and the housekeeping has removed it.
-    if (errnoOf(error) !== "ENOENT" || (await sizeOf(from)) === undefined) throw error;
-    await makeName(place, from, to);
-  });
+  for (let lost = 0; ; lost++) {
+    try {
+      await makeName(place, from, to);
+      return;
+    } catch (error) {
+      const isLost = errnoOf(error) === "ENOENT" && (await sizeOf(from)) !== undefined;
+      if (!isLost || lost >= DIRECTORY_LOST_MAX) throw error;
+    }
+  }
 }
 
 async function makeName(place: Place, from: string, to: string): Promise<void> {

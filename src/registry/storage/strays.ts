@@ -116,14 +116,12 @@ async function unusedOf(
 /** Half-made files and uploads that nobody knows, untouched since `before`. */
 export async function* forgottenFiles(
   root: string,
-  catalog: Pick<Catalog, "upload">,
+  isUpload: (id: string) => boolean,
   before: number,
 ): AsyncGenerator<StrayFile | undefined> {
   const uploads = dirname(uploadPath(root, "-"));
   for (const id of await namesIn(uploads)) {
-    yield catalog.upload(id) === undefined
-      ? await oldFile(root, join(uploads, id), before)
-      : undefined;
+    yield isUpload(id) ? undefined : await oldFile(root, join(uploads, id), before);
   }
   for await (const directory of placesOfTemporaryFiles(root)) {
     for (const name of await namesIn(directory)) {
