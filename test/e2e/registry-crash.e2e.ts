@@ -61,7 +61,7 @@ test("R49, R50: kill -9 at any moment loses nothing that was acknowledged, and l
         each.useUntilKilled(running.ask, createRandom(random.below(2 ** 31)), NAMES),
       );
       const collecting = collectUntilKilled(running);
-      await Bun.sleep(random.below(150));
+      await Bun.sleep(random.below(250));
       await running.kill();
       await Promise.all([...clients, collecting]);
     }

@@ -169,6 +169,8 @@ export class AcknowledgedRepository {
       body: image.json,
       headers: { "content-type": MEDIA_TYPE.image },
     });
+    // A blob that was collected while the manifest came: it must be pushed again, and nothing was changed.
+    if (status === 404) return;
     expect(status).toBe(201);
     this.#manifests.set(image.digest, true);
     if (tag !== undefined) this.#tags.set(tag, image.digest);
