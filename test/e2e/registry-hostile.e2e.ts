@@ -9,41 +9,38 @@ import { createConnection, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../src/registry/digest.ts";
+import { type RegistryProcess, startRegistryProcess } from "../helpers/registry-process.ts";
 import { connectRaw, type Raw, until } from "../registry/raw.ts";
 import { noise, pushBlob } from "../registry/served.ts";
 
-const SERVER = join(import.meta.dir, "../bench/registry-memory.ts");
 /** Longer than Bun waits for a silent client unless it is told otherwise. */
 const SILENCE_MS = 11_000;
 const BLOB = noise(24_000_000);
 const DIGEST = digestOf(BLOB);
 
 let root: string;
-let server: { readonly process: Bun.Subprocess; readonly port: number };
-const ask = (method: string, path: string, init?: RequestInit) =>
-  fetch(`http://127.0.0.1:${server.port}/v2/${path}`, { method, ...init });
+let server: RegistryProcess;
+const port = () => Number(new URL(server.url).port);
+const ask: RegistryProcess["ask"] = (...request) => server.ask(...request);
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "prov-hostile-"));
-  const child = Bun.spawn([process.execPath, SERVER, "serve", root], { stdout: "pipe" });
-  const { value } = await child.stdout.getReader().read();
-  server = { process: child, port: Number(new TextDecoder().decode(value).trim()) };
+  server = await startRegistryProcess(root);
   await pushBlob({ ask }, "a", BLOB);
 });
 
 afterAll(async () => {
-  server.process.kill();
-  await server.process.exited;
+  await server.kill();
   await rm(root, { recursive: true, force: true });
 });
 
 async function openFiles(): Promise<number> {
-  return (await readdir(`/proc/${server.process.pid}/fd`)).length;
+  return (await readdir(`/proc/${server.pid}/fd`)).length;
 }
 
 /** Resident memory of the registry, in bytes. */
 async function residentBytes(): Promise<number> {
-  const status = await readFile(`/proc/${server.process.pid}/status`, "utf8");
+  const status = await readFile(`/proc/${server.pid}/status`, "utf8");
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
@@ -58,7 +55,7 @@ const base = async () => ({ files: await openFiles(), bytes: await residentBytes
 /** 60 KB at 10 KB/s, then silence, then the rest. */
 async function uploadSlowly(isChunked: boolean): Promise<string> {
   const bytes = noise(100_000, isChunked ? 2 : 3);
-  const raw = await connectRaw(server.port);
+  const raw = await connectRaw(port());
   const length = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: 100000";
   const line = `POST /v2/slow/blobs/uploads/?digest=${digestOf(bytes)} HTTP/1.1`;
   await raw.send(`${line}\r\nHost: x\r\n${length}\r\n\r\n`);
@@ -93,7 +90,7 @@ async function downloadSlowly(): Promise<string> {
 
 /** A download of the blob of which nobody reads anything yet. */
 async function beginDownload(): Promise<Socket> {
-  const socket = createConnection(server.port, "127.0.0.1");
+  const socket = createConnection(port(), "127.0.0.1");
   socket.pause();
   socket.on("error", () => undefined);
   await new Promise((resolve) => socket.once("connect", resolve));
@@ -104,7 +101,7 @@ async function beginDownload(): Promise<Socket> {
 
 /** Two requests over one connection, with a long time between them. */
 async function askTwice(): Promise<number> {
-  const raw = await connectRaw(server.port);
+  const raw = await connectRaw(port());
   const answers = () => raw.received().split("HTTP/1.1 200").length - 1;
   for (const expected of [1, 2]) {
     await raw.send("GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -142,7 +139,7 @@ test("R55: a thousand connections that only wait, and everybody else is served",
   for (let i = 0; i < 250; i++) {
     downloads.push(await beginDownload());
     for (const head of stuck) {
-      const raw = await connectRaw(server.port);
+      const raw = await connectRaw(port());
       await raw.send(head);
       raws.push(raw);
     }
@@ -174,7 +171,7 @@ test("R49: a thousand transfers that break off leave nothing", async () => {
   for (let round = 0; round < 25; round++) {
     await Promise.all(
       Array.from({ length: 20 }, async (_, i) => {
-        const raw = await connectRaw(server.port);
+        const raw = await connectRaw(port());
         const length = i % 2 ? "Content-Length: 500000" : "Transfer-Encoding: chunked";
         const line = `POST /v2/c/blobs/uploads/?digest=${digestOf(body)} HTTP/1.1`;
         await raw.send(`${line}\r\nHost: x\r\n${length}\r\n\r\n`);
