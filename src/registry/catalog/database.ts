@@ -4,6 +4,17 @@ import { ProvError } from "../../base/errors.ts";
 
 export const VERSION = 2;
 
+/** What a manifest names: its config and layers, or an index's manifests. */
+const MANIFEST_PARTS = `
+create table manifest_parts (
+  repository text not null,
+  digest text not null,
+  part text not null,
+  primary key (repository, digest, part)
+) strict, without rowid;
+create index manifest_parts_by_part on manifest_parts (repository, part);
+`;
+
 /** Begins anew where filling it was cut short. */
 const SCHEMA = `
 drop table if exists repositories;
@@ -41,15 +52,7 @@ create table manifests (
   primary key (repository, digest)
 ) strict, without rowid;
 create index manifests_by_subject on manifests (repository, subject) where subject is not null;
--- what a manifest names: its config and layers, or an index's manifests
-create table manifest_parts (
-  repository text not null,
-  digest text not null,
-  part text not null,
-  primary key (repository, digest, part)
-) strict, without rowid;
-create index manifest_parts_by_part on manifest_parts (repository, part);
-create table tags (
+${MANIFEST_PARTS}create table tags (
   repository text not null,
   tag text not null,
   digest text not null,
@@ -78,14 +81,7 @@ create index if not exists manifests_by_digest on manifests (digest);
 const SINCE_1 = `
 alter table blobs add column seen_at integer not null default 0;
 alter table manifests add column pushed_at integer not null default 0;
-create table manifest_parts (
-  repository text not null,
-  digest text not null,
-  part text not null,
-  primary key (repository, digest, part)
-) strict, without rowid;
-create index manifest_parts_by_part on manifest_parts (repository, part);
-`;
+${MANIFEST_PARTS}`;
 
 /** An older prov does without it, and is right with its default: no reason for a new version. */
 const MIRRORED = "alter table tags add column mirrored integer not null default 0";
