@@ -224,7 +224,9 @@ async function addName(place: Place, from: string, to: string): Promise<void> {
 async function makeName(place: Place, from: string, to: string): Promise<void> {
   const directory = dirname(to);
   await place.directories.run("", () => makeDirectory(directory, place.disk));
-  if (!(await linkOrCopy(from, to, place.disk)) && (await sizeOf(to)) !== (await sizeOf(from))) {
+  const wanted = await sizeOf(from);
+  const isNew = await linkOrCopy(from, to, place.disk);
+  if (!isNew && wanted !== undefined && (await sizeOf(to)) !== wanted) {
     // Something outside prov has cut it short: the verified bytes take its place.
     await removeFile(to, place.disk);
     await linkOrCopy(from, to, place.disk);
@@ -236,9 +238,15 @@ async function linkBlob(place: Place, digest: Digest, from: string, to: string):
   const source = repositoryBlobPath(place.root, from, digest);
   if ((await sizeOf(source)) === undefined) return false;
   const stored = storePath(place.root, digest);
-  await addName(place, source, stored);
-  await addName(place, stored, repositoryBlobPath(place.root, to, digest));
-  return true;
+  try {
+    await addName(place, source, stored);
+    await addName(place, stored, repositoryBlobPath(place.root, to, digest));
+    return true;
+  } catch (error) {
+    // Removed in between: a removal of many takes no lock for each.
+    if (errnoOf(error) === "ENOENT" && (await sizeOf(source)) === undefined) return false;
+    throw error;
+  }
 }
 
 async function deleteBlob(place: Place, repository: string, digest: Digest): Promise<boolean> {
