@@ -5,10 +5,10 @@ import { stringAt } from "../../base/json.ts";
 import type { AuditAction } from "../../registry/audit/audit-event.ts";
 import { parseGrants } from "../../registry/policy/parse-grants.ts";
 import type { Robot } from "../../store/store.ts";
-import { describeIdentity } from "../auth/identity.ts";
 import type { ControllerDeps } from "../ports.ts";
+import { auditChange } from "./audit-change.ts";
 import { DOCUMENT_LIMIT, readObject } from "./body.ts";
-import { type Api, type ApiContext, addressOf } from "./context.ts";
+import type { Api, ApiContext } from "./context.ts";
 import { invalidField, Refusal } from "./errors.ts";
 import { toTime } from "./job-document.ts";
 
@@ -18,13 +18,7 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 export function robotRoutes(deps: ControllerDeps): Hono<Api> {
   const { robots } = deps.store;
   const log = (c: ApiContext, action: AuditAction, reference: string) =>
-    deps.registry.audit({
-      identity: describeIdentity(c.get("identity")),
-      address: addressOf(c),
-      action,
-      outcome: "done",
-      reference,
-    });
+    auditChange(c, deps, action, reference);
   return new Hono<Api>()
     .get("/", async (c) => c.json({ robots: (await robots.list()).map(toRobotDocument) }))
     .post("/", async (c) => {

@@ -4,10 +4,10 @@ import { stringAt } from "../../base/json.ts";
 import type { AuditAction } from "../../registry/audit/audit-event.ts";
 import { ROLES, type User } from "../../store/store.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
-import { describeIdentity } from "../auth/identity.ts";
 import type { ControllerDeps } from "../ports.ts";
+import { auditChange } from "./audit-change.ts";
 import { DOCUMENT_LIMIT, readObject } from "./body.ts";
-import { type Api, type ApiContext, addressOf } from "./context.ts";
+import type { Api, ApiContext } from "./context.ts";
 import { invalidField, Refusal } from "./errors.ts";
 import { toTime } from "./job-document.ts";
 
@@ -19,13 +19,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 export function userRoutes(authenticator: Authenticator, deps: ControllerDeps): Hono<Api> {
   const { users } = deps.store;
   const log = (c: ApiContext, action: AuditAction, reference: string) =>
-    deps.registry.audit({
-      identity: describeIdentity(c.get("identity")),
-      address: addressOf(c),
-      action,
-      outcome: "done",
-      reference,
-    });
+    auditChange(c, deps, action, reference);
   return new Hono<Api>()
     .get("/", async (c) => c.json({ users: (await users.list()).map(toUserDocument) }))
     .post("/", async (c) => {
