@@ -175,16 +175,16 @@ test("any bytes are something, and never an error", async () => {
   );
 });
 
-test("one changed bit in a tar's first header, and it is none", async () => {
+test("any one changed bit in a tar's first header, and it is none", async () => {
   await sh("tar --create --file=bits.tar words");
   const head = await Bun.file(join(work, "bits.tar")).slice(0, 512).bytes();
-  await fc.assert(
-    fc.asyncProperty(fc.nat(511), fc.nat(7), async (byte, bit) => {
-      // The digits of the sum itself have blanks around them, which may be others.
-      fc.pre(byte < 148 || byte >= 155);
-      const changed = new Uint8Array(head);
-      changed[byte] = (changed[byte] ?? 0) ^ (1 << bit);
-      expect((await detectContent(changed, "bits.tar")).format).toBe("other");
-    }),
-  );
+  for (let bit = 0; bit < 512 * 8; bit++) {
+    const byte = bit >> 3;
+    // In the field of the sum itself, blanks and noughts may stand for each other (bytes 148 to 155).
+    if (byte >= 148 && byte < 156) continue;
+    const changed = new Uint8Array(head);
+    changed[byte] = (changed[byte] ?? 0) ^ (1 << (bit & 7));
+    const { format } = await detectContent(changed, "bits.tar");
+    expect({ byte, format }).toEqual({ byte, format: "other" });
+  }
 });
