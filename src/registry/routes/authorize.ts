@@ -13,7 +13,10 @@ export function authorize(access: Access, wanted: Wanted): void {
   // Anybody who is known may see that this is a registry.
   if ((isKnown && action === "pull" && repository === "") || access.may(action, repository)) return;
   if (!isKnown || access.mayWithScope?.(action, repository) === true) {
-    throw unauthorized(access, [wanted]);
+    throw new OciError("authentication required", {
+      code: "UNAUTHORIZED",
+      headers: { "www-authenticate": access.challenge?.([wanted]) ?? 'Basic realm="prov"' },
+    });
   }
   throw new OciError(`${access.identity} may not ${action} here`, {
     code: "DENIED",
@@ -21,11 +24,9 @@ export function authorize(access: Access, wanted: Wanted): void {
   });
 }
 
-export function unauthorized(access: Access, wanted: readonly Wanted[]): OciError {
-  return new OciError("authentication required", {
-    code: "UNAUTHORIZED",
-    headers: { "www-authenticate": access.challenge?.(wanted) ?? 'Basic realm="prov"' },
-  });
+/** Whether a caller may know of what is in the repository, with or without a token for it. */
+export function sees(access: Access, repository: string): boolean {
+  return access.sees?.(repository) ?? access.may("pull", repository);
 }
 
 /**

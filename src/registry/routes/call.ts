@@ -34,7 +34,7 @@ export interface Access {
   may(action: RegistryAction, repository: string): boolean;
   /** Whether a token with more scope would do; left out: never. */
   mayWithScope?(action: RegistryAction, repository: string): boolean;
-  /** Whether lists show the repository; left out: when it may be pulled. */
+  /** Whether the caller may pull it, whatever the token was asked for; left out: as `may` says. */
   sees?(repository: string): boolean;
   /** The `WWW-Authenticate` of a 401; left out: Basic. */
   challenge?(wanted: readonly Wanted[]): string;

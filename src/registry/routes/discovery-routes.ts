@@ -5,6 +5,7 @@ import { compareTags } from "../catalog/tags.ts";
 import type { Digest } from "../digest.ts";
 import { MANIFEST_MAX_BYTES, MEDIA_TYPE } from "../manifest.ts";
 import { OciError } from "../oci-error.ts";
+import { sees } from "./authorize.ts";
 import type { Call } from "./call.ts";
 import { requireDigest } from "./call.ts";
 
@@ -35,9 +36,7 @@ export async function listTags({ query, repository, parts }: Call): Promise<Resp
 export function listRepositories({ query, access, parts }: Call): Response {
   const last = query.get("last") ?? "";
   const limit = pageSize(query);
-  const found = parts.catalog
-    .repositories()
-    .filter((name) => name > last && (access.sees?.(name) ?? access.may("pull", name)));
+  const found = parts.catalog.repositories().filter((name) => name > last && sees(access, name));
   const repositories = found.slice(0, limit);
   return Response.json(
     { repositories },

@@ -5,7 +5,7 @@ import { OciError } from "../oci-error.ts";
 import { isRepository } from "../reference.ts";
 import { rangeOf, uploadUrl } from "../uploads/feed.ts";
 import type { Body } from "../uploads/upload-session.ts";
-import { unauthorized } from "./authorize.ts";
+import { sees } from "./authorize.ts";
 import { type Call, nothing, requireDigest } from "./call.ts";
 import { parseContentRange } from "./range.ts";
 
@@ -37,23 +37,21 @@ function algorithmAsked(query: URLSearchParams): Algorithm {
   });
 }
 
-/** Only from where the client may pull: a mount must not tell what else is there. */
+/**
+ * Only from where the caller may pull: a mount must not tell what else is there. A token's scope has to cover
+ * the target only: clients that mount without `from` cannot know whose scope to ask for.
+ */
 async function mountBlob(call: Call, digest: Digest): Promise<boolean> {
   const { query, repository, access, parts } = call;
   const from = query.get("from");
   const sources = from === null ? parts.catalog.holders(digest) : [from];
-  const having = sources.filter(
-    (name) => isRepository(name) && parts.catalog.blobSize(name, digest) !== undefined,
+  const source = sources.find(
+    (name) =>
+      isRepository(name) &&
+      parts.catalog.blobSize(name, digest) !== undefined &&
+      sees(access, name),
   );
-  const source = having.find((name) => access.may("pull", name));
-  if (source === undefined) {
-    const other = having.find((name) => access.mayWithScope?.("pull", name) === true);
-    if (other === undefined) return false;
-    throw unauthorized(access, [
-      { action: "push", repository },
-      { action: "pull", repository: other },
-    ]);
-  }
+  if (source === undefined) return false;
   return await parts.locks.run(`${repository} ${digest}`, async () => {
     const size = await parts.storage.stat(source, digest);
     if (size === undefined) return false;
