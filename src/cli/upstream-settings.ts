@@ -4,7 +4,8 @@ import { minutes } from "../base/units.ts";
 import type { UpstreamConfig } from "../registry/mirror/upstream.ts";
 import { isRepository } from "../registry/reference.ts";
 import { readSecret, readText } from "./files.ts";
-import { durationSetting, listSetting, type Settings, urlsSetting } from "./settings.ts";
+import { durationSetting, listSetting, urlsSetting } from "./setting-values.ts";
+import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**

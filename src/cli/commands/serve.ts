@@ -21,21 +21,18 @@ import { openStore } from "../../store/sqlite/open.ts";
 import type { Retention } from "../../store/store.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
 import { onFile, readText, readYaml } from "../files.ts";
+import { flagOf, SETTINGS, type SettingKey } from "../known-settings.ts";
 import {
   addressSetting,
   choiceSetting,
   durationSetting,
-  flagOf,
   listSetting,
   numberSetting,
   rateSetting,
-  resolveSettings,
-  SETTINGS,
-  type SettingKey,
-  type Settings,
   switchSetting,
   urlsSetting,
-} from "../settings.ts";
+} from "../setting-values.ts";
+import { resolveSettings, type Settings } from "../settings.ts";
 import { table } from "../table.ts";
 import { type Terminal, untilStopped } from "../terminal.ts";
 import { upstreamFrom } from "../upstream-settings.ts";
