@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /**
- * R48, R51: what people push and pull with, against `prov serve` as they run it: oras, skopeo and podman, over
- * HTTP and TLS, logged in with a password and with tokens.
+ * R48, R51: what people push and pull with, against `prov serve` as they run it: oras, skopeo, podman, docker and
+ * containerd, over HTTP and TLS, logged in with a password and with tokens.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../../src/registry/digest.ts";
-import { runClient } from "../helpers/clients.ts";
+import { runClient, runDocker } from "../helpers/clients.ts";
 import { makeCertificate } from "../registry/certificate.ts";
 import { noise } from "../registry/served.ts";
 import { BINARY, ISO } from "./site.ts";
@@ -175,6 +175,40 @@ describe.each(["basic", "bearer"])("asked for %s", (auth) => {
       expect(shown.Layers).toHaveLength(1);
       await skopeo("delete", one ?? "", creds, at("again:1"));
       await expect(skopeo("inspect", one ?? "", creds, at("again:2"))).rejects.toThrow(/unknown/i);
+    }, 120_000);
+
+    test("docker pushes, mounts what another repository has, and pulls; containerd too", async () => {
+      const at = (name: string) => `${host()}/docker/${place}/${name}`;
+      const directory = join(work, `docker-${auth}-${transport}`);
+      await mkdir(directory);
+      // On the loopback address docker does without TLS, or without knowing who signed the certificate.
+      const options = `--user "${CREDENTIALS}" ${isTls ? "--skip-verify" : "--plain-http"}`;
+      const said = await runDocker(
+        `docker login --username ${USER} --password-stdin ${host()} 2>&1
+tar --create --directory=/usr/share/doc docker.io | docker import - ${at("a:1")}
+docker push ${at("a:1")}
+docker tag ${at("a:1")} ${at("b:2")}
+docker push ${at("b:2")}
+docker rmi ${at("a:1")} ${at("b:2")}
+docker pull ${at("b:2")}
+docker logout ${host()}
+if docker pull ${at("a:1")}; then exit 1; fi
+ctr="ctr --address $CONTAINERD images"
+$ctr pull ${options} ${at("b:2")}
+$ctr tag ${at("b:2")} ${at("c:3")}
+$ctr push ${options} ${at("c:3")}
+`,
+        { directory, stdin: PASSWORD },
+      );
+      expect(said).toContain("Login Succeeded");
+      expect(said).toContain(`Mounted from docker/${place}/a`);
+      expect(said).toContain(`Downloaded newer image for ${at("b:2")}`);
+      const tags = await run(
+        ...["skopeo", "list-tags", `--creds=${CREDENTIALS}`],
+        ...(isTls ? [`--cert-dir=${work}/certs`] : ["--tls-verify=false"]),
+        `docker://${at("c")}`,
+      );
+      expect(JSON.parse(tags).Tags).toEqual(["3"]);
     }, 120_000);
   });
 });

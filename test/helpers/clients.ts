@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /**
  * @module
- * The registry clients that people have, as Debian packages them: oras, skopeo and podman. Older releases
- * lack the one and have the others in versions of years ago, so all run from a root of their own.
+ * The registry clients that people have, as Debian packages them: oras, skopeo, podman, docker and containerd.
+ * Older releases lack the one and have the others in versions of years ago, so all run from a root of their own.
  */
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
@@ -10,12 +10,12 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 const RELEASE = "trixie";
-const PACKAGES = ["ca-certificates", "oras", "podman", "skopeo"];
+const PACKAGES = ["ca-certificates", "docker-cli", "docker.io", "oras", "podman", "skopeo"];
 
 /** The root's directory, kept in `PROV_CACHE` (default `~/.cache/prov`) and made there with mmdebstrap. */
 async function clientsRoot(): Promise<string> {
   const cache = process.env.PROV_CACHE ?? join(homedir(), ".cache/prov");
-  const root = join(cache, `clients-${RELEASE}`);
+  const root = join(cache, `clients-${RELEASE}-${Bun.hash.crc32(PACKAGES.join()).toString(16)}`);
   if (existsSync(root)) return root;
   await mkdir(cache, { recursive: true });
   // Under another name first, so that nobody finds half a system.
@@ -61,6 +61,25 @@ mount --bind "$directory" ".$directory"
 exec chroot . env --chdir="$directory" "$@"`;
   const around = ["unshare", "--mount", "--propagation=private", "bash", "-c", script, "bash"];
   return await expectClient([...around, await clientsRoot(), run.directory], argv, run);
+}
+
+/**
+ * A shell script with docker's daemon, and the containerd below it, at `$CONTAINERD`; both end with it. The
+ * daemon has no network: it pushes and pulls, and runs nothing.
+ */
+export async function runDocker(script: string, run: ClientRun): Promise<string> {
+  const daemon = `set -e
+dockerd --storage-driver=vfs --bridge=none --iptables=false --ip6tables=false \
+  --data-root="$HOME/docker" --exec-root=/run/docker > "$HOME/dockerd.log" 2>&1 &
+daemon=$!
+trap 'kill $daemon; wait $daemon || true' EXIT
+until docker version > /dev/null 2>&1; do
+  kill -0 $daemon 2> /dev/null || { cat "$HOME/dockerd.log" >&2; exit 1; }
+  sleep 0.2
+done
+CONTAINERD=/run/docker/containerd/containerd.sock
+`;
+  return await runClient(["bash", "-c", daemon + script], run);
 }
 
 /**
