@@ -15,6 +15,8 @@ export function parseObject(bytes: Uint8Array): JsonObject {
 
 /** Base64 in either alphabet, with or without padding and line breaks (protobuf's JSON form allows all of them). */
 export function decodeBase64(text: string): Uint8Array {
-  if (!/^[A-Za-z0-9+/_\-\s]+={0,2}\s*$/.test(text)) throw new SyntaxError("it has bad base64");
-  return Buffer.from(text, "base64");
+  // Apart, so that each of the two looks at a character once: megabytes of spaces must not cost minutes.
+  const bare = text.replaceAll(/\s+/g, "");
+  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(bare)) throw new SyntaxError("it has bad base64");
+  return Buffer.from(bare, "base64");
 }

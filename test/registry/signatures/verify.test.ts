@@ -225,6 +225,12 @@ describe("what does not count, and why", () => {
     ["empty signature", legacyTag, (d) => resigned(simple(d, release), ""), "bad base64"],
     ["signature not base64", legacyTag, (d) => resigned(simple(d, release), "{}"), "bad base64"],
     [
+      "signature of nothing but spaces, many of them",
+      legacyTag,
+      (d) => resigned(simple(d, release), `${" ".repeat(150_000)}{`),
+      "bad base64",
+    ],
+    [
       "signature cut short",
       legacyTag,
       (d) => resigned(simple(d, release), "MEUCIQ=="),
