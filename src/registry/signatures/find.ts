@@ -34,18 +34,19 @@ export function signatureTag(digest: Digest): string | undefined {
   return isTag(tag) ? tag : undefined;
 }
 
-/** @param artifact the bytes of the manifest that has this digest. */
-export async function findSignatures(
+/**
+ * Gives one after another, each read when it is asked for: all of them together may have half a gigabyte.
+ * @param artifact the bytes of the manifest that has this digest.
+ */
+export async function* findSignatures(
   digest: Digest,
   artifact: Uint8Array,
   reader: SignatureReader,
-): Promise<readonly Candidate[]> {
-  const found: Candidate[] = [];
+): AsyncGenerator<Candidate> {
   const seen = new Set<string>();
-  for (const place of await placesOf(digest, reader)) {
-    found.push(...(await look(place, artifact, { reader, seen })));
+  for await (const place of placesOf(digest, reader)) {
+    yield* look(place, artifact, { reader, seen });
   }
-  return found;
 }
 
 type Place =
@@ -53,49 +54,51 @@ type Place =
   | { readonly digest: Digest; readonly why: string };
 
 /** The manifests that may hold signatures, each once. */
-async function placesOf(digest: Digest, reader: SignatureReader): Promise<readonly Place[]> {
+async function* placesOf(digest: Digest, reader: SignatureReader): AsyncGenerator<Place> {
   const tagged = await underTag(digest, reader);
+  if (tagged !== undefined) yield tagged;
   const listed = await harmless(() => reader.referrers(digest));
   if (typeof listed === "string") {
-    return [...tagged, { digest, why: `the list of what refers to it: ${listed}` }];
+    yield { digest, why: `the list of what refers to it: ${listed}` };
+    return;
   }
   const referrers = listed
     .filter(({ artifactType }) => artifactType === SIGNATURE_ARTIFACT || isBundle(artifactType))
     .map((referrer) => referrer.digest)
-    .filter((referrer) => tagged.every((place) => place.digest !== referrer));
-  const places = [...tagged];
+    .filter((referrer) => referrer !== tagged?.digest);
   for (const referrer of referrers.slice(0, MAX_MANIFESTS)) {
     const bytes = await harmless(() => reader.manifest(referrer));
     // Gone since it was listed.
     if (bytes === undefined) continue;
-    places.push({ digest: referrer, ...(typeof bytes === "string" ? { why: bytes } : { bytes }) });
+    yield { digest: referrer, ...(typeof bytes === "string" ? { why: bytes } : { bytes }) };
   }
   const more = referrers.length - MAX_MANIFESTS;
-  if (more > 0) places.push({ digest, why: `${more} more refer to it than are looked at` });
-  return places;
+  if (more > 0) yield { digest, why: `${more} more refer to it than are looked at` };
 }
 
-async function underTag(digest: Digest, reader: SignatureReader): Promise<readonly Place[]> {
+async function underTag(digest: Digest, reader: SignatureReader): Promise<Place | undefined> {
   const tag = signatureTag(digest);
-  if (tag === undefined) return [];
+  if (tag === undefined) return undefined;
   const bytes = await harmless(() => reader.manifest(tag));
-  if (bytes === undefined) return [];
-  if (typeof bytes === "string") return [{ digest, why: `its tag ${tag}: ${bytes}` }];
-  return [{ digest: digestOf(bytes), bytes }];
+  if (bytes === undefined) return undefined;
+  if (typeof bytes === "string") return { digest, why: `its tag ${tag}: ${bytes}` };
+  return { digest: digestOf(bytes), bytes };
 }
 
-async function look(
+async function* look(
   place: Place,
   artifact: Uint8Array,
   { reader, seen }: { readonly reader: SignatureReader; readonly seen: Set<string> },
-): Promise<readonly Candidate[]> {
+): AsyncGenerator<Candidate> {
   const { digest } = place;
-  if ("why" in place) return [{ digest, claim: place.why }];
-  const manifest = await harmless(() => Promise.resolve(parseManifest(place.bytes, null)));
-  if (typeof manifest === "string") return [{ digest, claim: manifest }];
-  const layers = signatureLayers(manifest);
-  if (layers.length === 0) return [{ digest, claim: "it holds no signature" }];
-  const found: Candidate[] = [];
+  const layers =
+    "why" in place
+      ? place.why
+      : await harmless(() => Promise.resolve(signatureLayers(place.bytes)));
+  if (typeof layers === "string") {
+    yield { digest, claim: layers };
+    return;
+  }
   for (const layer of layers.slice(0, MAX_LAYERS)) {
     // A manifest that got a further signature has those of its predecessor, which still refers.
     const key = `${layer.digest} ${layer.annotations[SIGNATURE_ANNOTATION] ?? ""}`;
@@ -108,16 +111,20 @@ async function look(
         ? parseSimpleSigning(layer, bytes)
         : parseBundle(bytes, artifact);
     });
-    found.push({ digest, claim });
+    yield { digest, claim };
   }
   if (layers.length > MAX_LAYERS) {
-    found.push({ digest, claim: `only the first ${MAX_LAYERS} of its signatures were looked at` });
+    yield { digest, claim: `only the first ${MAX_LAYERS} of its signatures were looked at` };
   }
-  return found;
 }
 
-function signatureLayers({ layers }: Manifest): Manifest["layers"] {
-  return layers.filter(({ mediaType }) => mediaType === SIMPLE_SIGNING || isBundle(mediaType));
+/** @throws {SyntaxError} when there are none. */
+function signatureLayers(bytes: Uint8Array): Manifest["layers"] {
+  const layers = parseManifest(bytes, null).layers.filter(
+    ({ mediaType }) => mediaType === SIMPLE_SIGNING || isBundle(mediaType),
+  );
+  if (layers.length === 0) throw new SyntaxError("it holds no signature");
+  return layers;
 }
 
 /** What is wrong with the content speaks against the content alone. Other errors are passed on. */

@@ -41,7 +41,7 @@ export async function verifyArtifact(
   }
   const signedBy = new Set<string>();
   const rejected: Rejected[] = [];
-  for (const { digest: at, claim } of await findSignatures(digest, artifact, reader)) {
+  for await (const { digest: at, claim } of findSignatures(digest, artifact, reader)) {
     const judged = typeof claim === "string" ? claim : judge(claim, digest, parsed);
     if (typeof judged === "string") rejected.push({ digest: at, why: judged });
     else for (const name of judged) signedBy.add(name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Digest, digestOf } from "../../../src/registry/digest.ts";
-import { signatureTag } from "../../../src/registry/signatures/find.ts";
+import { findSignatures, signatureTag } from "../../../src/registry/signatures/find.ts";
 import { createReader } from "../../../src/registry/signatures/reader.ts";
 import {
   SIGNATURE_ANNOTATION,
@@ -408,6 +408,23 @@ test("of many signatures in one manifest too", async () => {
   const { signedBy, rejected } = await verify(digest);
   expect(signedBy).toEqual([]);
   expect(rejected.at(-1)?.why).toBe("only the first 32 of its signatures were looked at");
+});
+
+test("they are read one by one: thousands of large ones do not come into memory together", async () => {
+  const { digest, manifest } = await artifact();
+  await attach(served, [simple(digest, release), simple(digest, other)], legacyTag(digest));
+  await attach(served, [dsse(digest, other)], refersAs(BUNDLE)(digest));
+  const read: (string | undefined)[] = [];
+  const reader = createReader((path, accept) => {
+    read.push(path.split("/")[0]);
+    return served.ask("GET", `${REPOSITORY}/${path}`, { headers: { accept } });
+  });
+  const found = findSignatures(digest, text(manifest), reader);
+  await found.next();
+  expect(read).toEqual(["manifests", "blobs"]);
+  await found.next();
+  expect(read).toEqual(["manifests", "blobs", "blobs"]);
+  expect(await Array.fromAsync(found)).toHaveLength(1);
 });
 
 test("a registry that serves another manifest for the digest proves nothing with a signature over that one", async () => {
