@@ -101,7 +101,7 @@ async function* look(
   }
   for (const layer of layers.slice(0, MAX_LAYERS)) {
     // A manifest that got a further signature has those of its predecessor, which still refers.
-    const key = `${layer.digest} ${layer.annotations[SIGNATURE_ANNOTATION] ?? ""}`;
+    const key = `${layer.mediaType} ${layer.digest} ${layer.annotations[SIGNATURE_ANNOTATION] ?? ""}`;
     if (seen.has(key)) continue;
     seen.add(key);
     const claim = await harmless(async () => {

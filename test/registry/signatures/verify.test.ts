@@ -5,6 +5,7 @@ import { findSignatures, signatureTag } from "../../../src/registry/signatures/f
 import { createReader } from "../../../src/registry/signatures/reader.ts";
 import {
   SIGNATURE_ANNOTATION,
+  SIMPLE_SIGNING,
   simpleSigningPayload,
 } from "../../../src/registry/signatures/simple-signing.ts";
 import { describeRejected, verifyArtifact } from "../../../src/registry/signatures/verify.ts";
@@ -408,6 +409,15 @@ test("of many signatures in one manifest too", async () => {
   const { signedBy, rejected } = await verify(digest);
   expect(signedBy).toEqual([]);
   expect(rejected.at(-1)?.why).toBe("only the first 32 of its signatures were looked at");
+});
+
+test("a good one counts, whatever another manifest says that the same bytes are", async () => {
+  const { digest } = await artifact();
+  const good = dsse(digest, release);
+  const { content } = good;
+  await attach(served, [{ content, mediaType: SIMPLE_SIGNING }], legacyTag(digest));
+  await attach(served, [good], refersAs(BUNDLE)(digest));
+  expect((await verify(digest)).signedBy).toEqual(["release"]);
 });
 
 test("they are read one by one: thousands of large ones do not come into memory together", async () => {
