@@ -5,7 +5,7 @@
  * drive jobs.
  */
 import { createKeyedLock } from "../base/keyed-lock.ts";
-import type { Peer } from "./api/context.ts";
+import { type Peer, peerAddress } from "./api/context.ts";
 import { createApp } from "./app.ts";
 import type { ControllerConfig } from "./config.ts";
 import { keepHouse } from "./housekeeping.ts";
@@ -53,7 +53,8 @@ export function createController(
   const workers = createWorkers({ ...shared, mediaUrls });
   const app = createApp({ ...shared, taskIsos, library, areWorkersAlive: workers.areAlive });
   return {
-    fetch: async (request, peer) => await app.fetch(request, { peer }),
+    fetch: async (request, peer) =>
+      await app.fetch(request, { address: peerAddress(request, peer) }),
     async start() {
       keepHouse(config, ended.signal, deps);
       const admin = await makeFirstAdmin(deps);

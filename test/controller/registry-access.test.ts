@@ -149,3 +149,32 @@ test("artifacts are listed and deleted through the API", async () => {
   expect((await site.api("DELETE", path)).status).toBe(404);
   expect((await site.api("DELETE", "/api/v1/artifacts/debian")).status).toBe(400);
 });
+
+test("R51 the audit log has the address of who hangs up at once", async () => {
+  await using world = await RegistryWorld.open();
+  await world.push("os-images/debian");
+  const ways: readonly (readonly [string, string, string?])[] = [
+    ["DELETE", "v2/os-images/debian/manifests/13"],
+    ["POST", "api/v1/robots", JSON.stringify({ name: "ci", grants: [] })],
+    ["PUT", "api/v1/registry/policy", "{}"],
+  ];
+  for (const [method, path, body] of ways) {
+    const headers = { authorization: basic("admin") };
+    const init = { method, headers, ...(body !== undefined && { body }) };
+    let isOpen = true;
+    // As Bun's listener, which forgets the address with the connection.
+    const requestIP = () => (isOpen ? { address: "192.0.2.7" } : null);
+    const sent = world.site.controller.fetch(new Request(`http://x/${path}`, init), { requestIP });
+    isOpen = false;
+    expect((await sent).ok).toBe(true);
+    const { entries } = await world.registry.auditPage({ limit: 1 });
+    expect([path, entries[0]?.address]).toEqual([path, "192.0.2.7"]);
+  }
+  const gone = { requestIP: () => null };
+  await world.site.controller.fetch(
+    new Request("http://x/v2/", { headers: { authorization: basic("admin", "wrong") } }),
+    gone,
+  );
+  const { entries } = await world.registry.auditPage({ limit: 1 });
+  expect(entries[0]).toMatchObject({ action: "login", address: "unknown" });
+});
