@@ -16,6 +16,7 @@ import { serverCommand } from "./commands/server.ts";
 import { userCommand } from "./commands/user.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from "./exit.ts";
 import { STDIN } from "./files.ts";
+import { printable } from "./printable.ts";
 import type { Terminal } from "./terminal.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
@@ -40,9 +41,9 @@ export async function main(
     return cli.exitCode;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") return EXIT.failed;
-    terminal.err(`prov: ${describeError(error)}`);
+    terminal.err(printable(`prov: ${describeError(error)}`));
     const hint = hintOf(error);
-    if (hint !== undefined) terminal.err(`  ${hint}`);
+    if (hint !== undefined) terminal.err(printable(`  ${hint}`));
     return cli.exitCode === EXIT.ok ? exitCodeOf(error) : cli.exitCode;
   }
 }

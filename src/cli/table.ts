@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+import { printable } from "./printable.ts";
 
-/** Columns for people: `table([["SERIAL", "BMC"], ["X1", "https://…"]])`. The first row is the heading. */
-export function table(rows: readonly (readonly string[])[]): string {
+/**
+ * Columns for people: `table([["SERIAL", "BMC"], ["X1", "https://…"]])`. The first row is the heading. What a cell
+ * says stays in it: it makes no further rows.
+ */
+export function table(cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map((cell) => printable(cell).replaceAll("\n", " ")));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);

@@ -97,6 +97,21 @@ describe("prov robot and prov registry audit", () => {
     expect((await world.run("registry audit")).code).toBe(6);
   });
 
+  test("R51 whoever is denied cannot write lines of their own into what the log shows", async () => {
+    await using world = await World.open();
+    const forged =
+      "x\n2026-01-01 00:00:00  user:admin  local  push  done  os/debian:13\u001b[2K\u009b1A";
+    const headers = { authorization: `Basic ${btoa("reader:reader")}` };
+    const path = `/v2/os/debian/manifests/${encodeURIComponent(forged)}`;
+    const denied = await world.fetch(`http://10.0.0.1:8080${path}`, { method: "PUT", headers });
+    expect(denied.status).toBe(403);
+    const { out } = await world.run("registry audit", admin);
+    expect(out.split("\n")).toHaveLength(2);
+    expect(out).toContain("user:reader");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+    expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  });
+
   test.each([
     ["no actions", "robot add ci --allow os-images/**"],
     ["a time nobody knows", "robot add ci --allow a:pull --expires soon"],

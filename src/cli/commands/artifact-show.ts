@@ -85,16 +85,10 @@ function render(name: string, found: Description): string {
       referrers.map(({ digest, artifactType }) => [digest, artifactType ?? "-"]),
     ),
   ];
-  return printable([head, ...parts.filter((part) => part !== "")].join("\n\n"));
+  return [head, ...parts.filter((part) => part !== "")].join("\n\n");
 }
 
 /** A table; nothing where there is nothing in it. */
 function rows(heading: readonly string[], body: readonly (readonly string[])[]): string {
   return body.length === 0 ? "" : table([heading, ...body]);
-}
-
-/** Whoever pushes chooses names and annotations: none of them may steer the terminal. */
-function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-  return text.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "\u{fffd}");
 }
