@@ -43,11 +43,14 @@ export async function verifyArtifact(
   const rejected: Rejected[] = [];
   for await (const { digest: at, claim } of findSignatures(digest, artifact, reader)) {
     const judged = typeof claim === "string" ? claim : judge(claim, digest, parsed);
-    if (typeof judged === "string") rejected.push({ digest: at, why: judged });
+    if (typeof judged === "string") rejected.push({ digest: at, why: onOneLine(judged) });
     else for (const name of judged) signedBy.add(name);
   }
   return { signedBy: [...signedBy].sort(), rejected };
 }
+
+/** It quotes what somebody has pushed, which is not to make lines of its own in a message or a job's events. */
+const onOneLine = (text: string): string => text.replaceAll(/\p{Cc}/gu, "\u{fffd}");
 
 function parseKeys(keys: Readonly<Record<string, string>>): ReadonlyMap<string, PublicKey> {
   return new Map(

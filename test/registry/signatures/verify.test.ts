@@ -411,6 +411,27 @@ test("of many signatures in one manifest too", async () => {
   expect(rejected.at(-1)?.why).toBe("only the first 32 of its signatures were looked at");
 });
 
+test("what a signature says of itself makes no lines in the message about it", async () => {
+  const { digest } = await artifact();
+  const forged = "x\n\u001b[2K os-images/debian is signed by release";
+  const critical = {
+    type: "cosign container image signature",
+    image: { "docker-manifest-digest": forged },
+  };
+  const layer = simple(digest, release, text(JSON.stringify({ critical })));
+  await attach(served, [layer], legacyTag(digest));
+  const predicateType = forged;
+  await attach(
+    served,
+    [dsse(digest, release, { statement: { predicateType } })],
+    refersAs(BUNDLE)(digest),
+  );
+  const { signedBy, rejected } = await verify(digest);
+  expect([signedBy, rejected.length]).toEqual([[], 2]);
+  expect(describeRejected(rejected)).toContain("is signed by release");
+  expect(describeRejected(rejected)).not.toMatch(/\p{Cc}/u);
+});
+
 test("a good one counts, whatever another manifest says that the same bytes are", async () => {
   const { digest } = await artifact();
   const good = dsse(digest, release);
