@@ -36,8 +36,12 @@ export function parsePolicy(document: unknown): ParsedPolicy {
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
-/** What names and tags are made of, and what globs add. A leading `!` would turn a pattern round. */
-const REPOSITORY_GLOB = /^[a-z0-9*?{[][a-z0-9._/*?{},[\]^!-]{0,254}$/;
+/**
+ * What names and tags are made of, and what globs add. A leading `!` would turn a pattern round, and `**` beside
+ * anything but a slash is no more than `*`: a rule for `secret**` would leave `secret/x` open.
+ */
+const REPOSITORY_GLOB =
+  /^(?!.*[^/{,]\*\*)(?!.*\*\*[^/},])[a-z0-9*?{[][a-z0-9._/*?{},[\]^!-]{0,254}$/;
 const TAG_GLOB = /^[A-Za-z0-9_*?{[][A-Za-z0-9._*?{},[\]^!-]{0,254}$/;
 const ROLES = ["anonymous", "reader", "operator", "admin"] as const;
 const DAYS_MAX = 36_500;

@@ -29,7 +29,7 @@ export interface RateLimit {
 }
 
 export interface Rule {
-  /** Glob over repository names: `*` stays within a component, `**` does not. */
+  /** Glob over repository names: `*` stays within a component, `**` stands for whole components. */
   readonly repositories: string;
   /** Who may; null: as if there were no rule. Administrators always may. */
   readonly pull: readonly Principal[] | null;

@@ -52,6 +52,10 @@ const BROKEN: readonly (readonly [string, unknown, string])[] = [
   ["a user without a name", { rules: [{ repositories: "a", pull: ["user:"] }] }, "/rules/0/pull/0"],
   ["a pattern turned round", { rules: [{ repositories: "!a/**" }] }, "/rules/0/repositories"],
   ["a pattern with an open brace", { rules: [{ repositories: "{a,b" }] }, "/rules/0/repositories"],
+  // It would fit "secret" and "secrets", and leave "secret/x" open.
+  ["** at the end of a word", { rules: [{ repositories: "secret**" }] }, "/rules/0/repositories"],
+  ["** before a word", { rules: [{ repositories: "os/**debian" }] }, "/rules/0/repositories"],
+  ["three stars", { rules: [{ repositories: "os/***" }] }, "/rules/0/repositories"],
   ["an empty pattern", { rules: [{ repositories: "" }] }, "/rules/0/repositories"],
   ["a path as a pattern", { rules: [{ repositories: "/a" }] }, "/rules/0/repositories"],
   ["a quota in words", { rules: [{ repositories: "a", quota: "much" }] }, "/rules/0/quota"],
