@@ -178,3 +178,15 @@ test("R51 the audit log has the address of who hangs up at once", async () => {
   const { entries } = await world.registry.auditPage({ limit: 1 });
   expect(entries[0]).toMatchObject({ action: "login", address: "unknown" });
 });
+
+test("R53 an agent that goes on after its job is over blocks nobody who shares its address", async () => {
+  await using world = await RegistryWorld.open();
+  await world.push("os-images/debian");
+  const { id, token } = await startJob(world, "os-images/debian:13");
+  await world.site.api("DELETE", `/api/v1/jobs/${id}`);
+  await world.site.complete(id);
+  await world.site.clock.advance(60_000);
+  for (let i = 0; i < 20; i++) expect((await world.call("GET", "", token)).status).toBe(401);
+  expect((await world.call("GET", "", basic("reader"))).status).toBe(200);
+  expect((await world.audited()).filter((line) => line.includes("login"))).toEqual([]);
+});

@@ -20,7 +20,7 @@ export async function bearerIdentity(
   if (token === "") return undefined;
   const job = await store.jobs.byToken(token);
   if (job !== undefined) {
-    if (!isActive(job.status)) return undefined;
+    if (!isActive(job.status)) return "expired";
     return { kind: "known", identity: { kind: "job", job }, scopes: null };
   }
   const robot = await store.robots.byToken(token);
