@@ -190,3 +190,25 @@ test("R53 an agent that goes on after its job is over blocks nobody who shares i
   expect((await world.call("GET", "", basic("reader"))).status).toBe(200);
   expect((await world.audited()).filter((line) => line.includes("login"))).toEqual([]);
 });
+
+test("R51 an index that names the same thing again and again is looked into once", async () => {
+  await using world = await RegistryWorld.open();
+  await world.push("os-images/all", "image");
+  let [mediaType, text] = [IMAGE, MANIFEST];
+  for (const tag of ["inner", "middle", "13"]) {
+    const child = [mediaType, text] as const;
+    [mediaType, text] = [INDEX, indexOf(Array.from({ length: 30 }, () => child))];
+    await putManifest(world, `os-images/all/manifests/${tag}`, text);
+  }
+  const { registry } = world;
+  let asked = 0;
+  const handle: typeof registry.handle = (request, access) => {
+    asked++;
+    return registry.handle(request, access);
+  };
+  world.site.startAnother((deps) => ({ ...deps, registry: { ...registry, handle } }));
+  const { token } = await startJob(world, "os-images/all:13");
+  asked = 0;
+  const answer = await world.call("GET", `os-images/all/blobs/${digestOf(LAYER)}`, token);
+  expect([answer.status, asked]).toEqual([200, 5]);
+});

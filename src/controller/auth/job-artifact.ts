@@ -21,19 +21,41 @@ export async function mayJobPull(job: Job, path: string, deps: ControllerDeps): 
   return (await contentOf(artifact.repository, artifact.digest, deps.registry)).has(reference);
 }
 
-/** An index of indexes deeper than this is nobody's artifact. */
-const DEPTH_MAX = 3;
+/** An index of more is nobody's artifact. */
+const MANIFESTS_MAX = 1000;
 
 /** Digests of all that a manifest names: configuration, layers, and the same of manifests in an index. */
 async function contentOf(
   repository: string,
   digest: string,
   registry: ControllerDeps["registry"],
-  depth = 0,
 ): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  const manifests = new Set([digest]);
+  // What is added meanwhile has its turn as well, and once, however often it is named.
+  for (const each of manifests) {
+    const manifest = await manifestOf(repository, each, registry);
+    const blobs = [...arrayAt(manifest, "layers"), ...arrayAt(manifest, "blobs")];
+    for (const name of digestsOf([at(manifest, "config"), ...blobs])) found.add(name);
+    for (const name of digestsOf(arrayAt(manifest, "manifests"))) {
+      found.add(name);
+      if (manifests.size < MANIFESTS_MAX) manifests.add(name);
+    }
+  }
+  return found;
+}
+
+const digestsOf = (descriptors: readonly unknown[]): string[] =>
+  descriptors.flatMap((descriptor) => stringAt(descriptor, "digest") ?? []);
+
+/** @returns undefined for one that is not here. */
+async function manifestOf(
+  repository: string,
+  digest: string,
+  registry: ControllerDeps["registry"],
+): Promise<unknown> {
   const request = new Request(`http://registry.invalid/v2/${repository}/manifests/${digest}`);
   const response = await registry.handle(request, { identity: "controller", may: () => true });
-  const found = new Set<string>();
   if (response.status === 503) {
     // A mirror could not look: the agent asks again, where a refusal would end its job.
     throw new ProvError(`Cannot look into ${repository}@${digest}`, {
@@ -41,22 +63,5 @@ async function contentOf(
       hint: "Check that the upstream registry is up and reachable.",
     });
   }
-  if (!response.ok) return found;
-  const manifest: unknown = await response.json();
-  const named = [
-    at(manifest, "config"),
-    ...arrayAt(manifest, "layers"),
-    ...arrayAt(manifest, "blobs"),
-  ];
-  for (const descriptor of named) {
-    const name = stringAt(descriptor, "digest");
-    if (name !== undefined) found.add(name);
-  }
-  for (const child of arrayAt(manifest, "manifests")) {
-    const name = stringAt(child, "digest");
-    if (name === undefined || depth >= DEPTH_MAX) continue;
-    found.add(name);
-    for (const inner of await contentOf(repository, name, registry, depth + 1)) found.add(inner);
-  }
-  return found;
+  return response.ok ? await response.json() : undefined;
 }
