@@ -153,9 +153,9 @@ async function run(route: Route, call: Call): Promise<Response> {
   }
 }
 
-function auditAction({ action, audit }: Route, { query }: Call): AuditAction {
+function auditAction({ action, audit, run }: Route, { query }: Call): AuditAction {
   if (audit === undefined) return action;
-  return audit === PUSH_BLOB && query.has("mount") ? "mount-blob" : audit.action;
+  return run === startUpload && query.has("mount") ? "mount-blob" : audit.action;
 }
 
 /** Some clients write a digest's colon as %3A. */

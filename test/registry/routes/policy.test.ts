@@ -289,7 +289,11 @@ describe("R51: audit", () => {
       403,
     );
     await served.ask("POST", `os/b/blobs/uploads/?mount=${digestOf("layer")}&from=os/debian`);
-    await served.ask("POST", "os/b/blobs/uploads/");
+    const open = await served.ask("POST", "os/b/blobs/uploads/");
+    const upload = (open.headers.get("location") ?? "").replace("/v2/", "");
+    // What was sent is no mount, whatever the query says.
+    const whole = `${upload}?digest=${digestOf("sent")}&mount=${digestOf("layer")}`;
+    expect((await served.ask("PUT", whole, { body: "sent" })).status).toBe(201);
     await served.ask("DELETE", "os/debian/manifests/13");
     await served.ask("DELETE", "os/debian/manifests/13");
     await served.ask("DELETE", `os/debian/manifests/${digest}`);
@@ -298,6 +302,7 @@ describe("R51: audit", () => {
       `user:ann delete-blob done os/debian ${digestOf("layer")}`,
       `user:ann delete done os/debian ${digest}`,
       "user:ann delete done os/debian 13",
+      "user:ann push-blob done os/b -",
       "user:ann mount-blob done os/b -",
       "user:bob push denied os/debian 14",
       "user:ann push done os/debian 13",
