@@ -93,6 +93,29 @@ test("R53 a thousand passwords guessed at once are no more than ten", async () =
   expect(verified).toBe(11);
 });
 
+test("R53 thirty who log in at once with right passwords all get in, from one proxy's address", async () => {
+  const users = {
+    get: () => Promise.resolve(undefined),
+    verify: async (name: string, password: string) => {
+      await Bun.sleep(1);
+      return password === name ? { name, role: "reader", createdAt: 0 } : undefined;
+    },
+  };
+  const authenticator = createAuthenticator({ users } as never, NO_TOKENS, new FakeClock().now);
+  const kinds = await Promise.all(
+    Array.from({ length: 39 }, async (_, i) => {
+      const password = i < 9 ? "guess" : `user-${i}`;
+      const { kind } = await authenticator.authenticate(
+        basic(`user-${i}:${password}`),
+        "192.0.2.1",
+      );
+      return kind;
+    }),
+  );
+  expect(kinds.filter((kind) => kind === "refused")).toHaveLength(9);
+  expect(kinds.filter((kind) => kind === "known")).toHaveLength(30);
+});
+
 test.each([
   ["reader", "GET", "/api/v1/jobs", true],
   ["reader", "POST", "/api/v1/jobs", false],

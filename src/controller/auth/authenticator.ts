@@ -46,8 +46,18 @@ export function createAuthenticator(
   }
 
   async function byPassword(header: string, address: string): Promise<Authentication> {
-    const retryAfterMs = passwords.isKnownOrRunning(header) ? 0 : limit.blockedFor(address);
-    if (retryAfterMs > 0) return { kind: "blocked", retryAfterMs };
+    for (;;) {
+      const retryAfterMs = passwords.isKnownOrRunning(header) ? 0 : limit.blockedFor(address);
+      if (retryAfterMs === 0) return await tryPassword(header, address);
+      // Others who are being verified count as wrong until they are right, and many may share an address.
+      const oneEnded = passwords.oneEnded(address);
+      if (oneEnded === undefined) return { kind: "blocked", retryAfterMs };
+      await oneEnded;
+    }
+  }
+
+  /** Counts before it waits for anything. */
+  async function tryPassword(header: string, address: string): Promise<Authentication> {
     if (isForToken(header)) limit.failed(address);
     const user = isForToken(header) ? undefined : await passwords.userOf(header, address);
     if (user === undefined) return { kind: "refused", name: await knownName(header, store) };

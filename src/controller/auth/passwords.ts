@@ -14,6 +14,8 @@ export interface Passwords {
   /** Whether the header needs no new verification: that of another request, or of the last minute, counts. */
   isKnownOrRunning(header: string): boolean;
   userOf(header: string, address: string): Promise<User | undefined>;
+  /** Resolves when one of the address's verifications has ended; undefined when there is none. */
+  oneEnded(address: string): Promise<unknown> | undefined;
   /** Forgets who was verified. */
   forget(): void;
 }
@@ -25,7 +27,10 @@ export function createPasswords(
 ): Passwords {
   const verified = new Map<string, { readonly user: User; readonly until: number }>();
   /** Equal requests at the same time share one verification. */
-  const running = new Map<string, Promise<User | undefined>>();
+  const running = new Map<
+    string,
+    { readonly address: string; readonly verification: Promise<User | undefined> }
+  >();
   let generation = 0;
 
   async function verify(credentials: Credentials | undefined): Promise<User | undefined> {
@@ -42,7 +47,7 @@ export function createPasswords(
         return user;
       })
       .finally(() => running.delete(key));
-    running.set(key, verification);
+    running.set(key, { address, verification });
     return verification;
   }
 
@@ -57,13 +62,18 @@ export function createPasswords(
       const known = verified.get(key);
       if (known !== undefined && known.until > now()) return known.user;
       const startedIn = generation;
-      const verification = running.get(key) ?? start(key, header, address);
+      const verification = running.get(key)?.verification ?? start(key, header, address);
       const user = await verification;
       if (user !== undefined && startedIn === generation) {
         if (verified.size >= REMEMBERED_MAX) verified.clear();
         verified.set(key, { user, until: now() + REMEMBERED });
       }
       return user;
+    },
+    oneEnded(address) {
+      const own = [...running.values()].filter((each) => each.address === address);
+      if (own.length === 0) return undefined;
+      return Promise.race(own.map(({ verification }) => verification.catch(() => undefined)));
     },
     forget() {
       generation++;
