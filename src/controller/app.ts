@@ -18,7 +18,13 @@ import { registryUpkeepRoutes } from "./api/registry-upkeep.ts";
 import { robotRoutes } from "./api/robots.ts";
 import { serverRoutes } from "./api/servers.ts";
 import { statusWebhookRoutes } from "./api/status-webhook.ts";
-import { answerError, refusePlainHttp, requestLog, securityHeaders } from "./api/transport.ts";
+import {
+  answerError,
+  refuseOtherSites,
+  refusePlainHttp,
+  requestLog,
+  securityHeaders,
+} from "./api/transport.ts";
 import { userRoutes } from "./api/users.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import { createLoginLimit } from "./auth/login-limit.ts";
@@ -51,7 +57,7 @@ export function createApp(parts: AppParts): Hono<Api> {
   const app = new Hono<Api>({ getPath: pathOf });
   app.onError((error) => answerError(error, deps));
   app.notFound(() => errorResponse("not_found", "There is nothing at this path"));
-  app.use(securityHeaders(), requestLog(metrics, deps));
+  app.use(securityHeaders(), requestLog(metrics, deps), refuseOtherSites());
   if (isHttpMediaOnly(config)) app.use(refusePlainHttp());
 
   app.route("/m", tokenMediaRoutes(library));

@@ -93,6 +93,25 @@ test("R53 a thousand passwords guessed at once are no more than ten", async () =
   expect(verified).toBe(11);
 });
 
+test("R53 a page of another site changes nothing, though the browser adds the password that it remembers", async () => {
+  await using site = await Site.open();
+  // As a form with enctype="text/plain" sends it.
+  const body = '{"name":"eve","role":"admin","password":"12345678","x":"="}';
+  const post = async (origin: string | null) => {
+    const headers = { authorization: basic("admin:admin"), ...(origin !== null && { origin }) };
+    return (await site.api("POST", "/api/v1/users", { as: null, headers, body })).status;
+  };
+  const origins = ["https://evil.example", "http://127.0.0.1:8081", "null", "nonsense"];
+  for (const origin of origins) expect([origin, await post(origin)]).toEqual([origin, 403]);
+  expect(await post("http://127.0.0.1:8080")).toBe(201);
+  expect(await post(null)).toBe(201);
+  const { status } = await site.api("GET", "/healthz", {
+    as: null,
+    headers: { origin: "https://evil.example" },
+  });
+  expect(status).toBe(200);
+});
+
 test("R53 thirty who log in at once with right passwords all get in, from one proxy's address", async () => {
   const users = {
     get: () => Promise.resolve(undefined),

@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import type { Metrics } from "../metrics.ts";
 import type { ControllerDeps } from "../ports.ts";
-import { type Api, addressOf } from "./context.ts";
+import { type Api, addressOf, urlOf } from "./context.ts";
 import { answerTo, Refusal } from "./errors.ts";
 
 const HEADERS: Readonly<Record<string, string>> = {
@@ -31,6 +31,21 @@ export function refusePlainHttp(): MiddlewareHandler<Api> {
   return async (c, next) => {
     if (!c.req.url.startsWith("https:") && !OPEN_PATHS.test(c.req.path)) {
       throw new Refusal("tls_required", "Use HTTPS: plain HTTP serves media only");
+    }
+    await next();
+  };
+}
+
+/**
+ * A browser adds the password that it remembers to whatever a page sends here, a page of another site as well, and
+ * says whose page it was (OWASP CSRF Prevention Cheat Sheet, "Verifying Origin"). Other clients send no Origin.
+ */
+export function refuseOtherSites(): MiddlewareHandler<Api> {
+  return async (c, next) => {
+    const origin = c.req.header("origin");
+    const isReading = c.req.method === "GET" || c.req.method === "HEAD";
+    if (origin !== undefined && !isReading && URL.parse(origin)?.host !== urlOf(c).host) {
+      throw new Refusal("forbidden", "A page of another site may change nothing here");
     }
     await next();
   };
