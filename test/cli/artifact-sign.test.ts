@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
+import { digestOf } from "../../src/registry/digest.ts";
 import { ecKey } from "../registry/signatures/keys.ts";
+import { attach, simple } from "../registry/signatures/signed.ts";
 import { World } from "./world.ts";
 
 const PASSWORD = "CANARY-key-password";
@@ -72,6 +74,20 @@ test("an artifact is signed, and it is said by whom", async () => {
     rejected: [],
   });
   expect(world.printed).not.toContain("CANARY");
+});
+
+test("a signature is seen beside any number of others that somebody has put there", async () => {
+  await using site = await open();
+  const { world, digest, name, otherKey, otherPub } = site;
+  const junk = Array.from({ length: 40 }, () => simple(digestOf("elsewhere"), ecKey()));
+  const ask = (method: string, path: string, init: RequestInit = {}) => {
+    const headers = new Headers(init.headers);
+    headers.set("authorization", `Basic ${btoa("operator:operator")}`);
+    return world.fetch(`http://10.0.0.1:8080/v2/${path}`, { ...init, method, headers });
+  };
+  await attach({ ask }, junk, { tag: `${digest.replace(":", "-")}.sig` });
+  expect((await world.run(`artifact sign ${name} --key=${otherKey}`)).code).toBe(0);
+  expect(await world.run(`artifact verify ${name} --key=${otherPub}`)).toMatchObject({ code: 0 });
 });
 
 test("who did not sign is told why it does not count", async () => {

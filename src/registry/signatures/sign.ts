@@ -45,7 +45,8 @@ export function signArtifact(
     ...descriptor(SIMPLE_SIGNING, payload),
     annotations: { [SIGNATURE_ANNOTATION]: signature },
   };
-  const layers = [...(before === null ? [] : othersIn(before, payload, signer)), layer];
+  // First, because so many are looked at and no more: others must not push it out of sight.
+  const layers = [layer, ...(before === null ? [] : othersIn(before, payload, signer))];
   const config = encode({
     architecture: "",
     os: "",
