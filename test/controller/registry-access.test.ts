@@ -148,6 +148,11 @@ test("artifacts are listed and deleted through the API", async () => {
   expect((await site.api("DELETE", path)).status).toBe(204);
   expect((await site.api("DELETE", path)).status).toBe(404);
   expect((await site.api("DELETE", "/api/v1/artifacts/debian")).status).toBe(400);
+  await world.push("os-images/debian");
+  for (const odd of ["13%3Fold", "13%23old", "..%2Fmanifests%2F13"]) {
+    const { status } = await site.api("DELETE", `/api/v1/artifacts/os-images/debian:${odd}`);
+    expect([odd, status]).toEqual([odd, 400]);
+  }
 });
 
 test("R51 the audit log has the address of who hangs up at once", async () => {

@@ -42,7 +42,7 @@ export function artifactRoutes(config: ControllerConfig, deps: ControllerDeps): 
         throw new Refusal("invalid_request", "Name a tag or a digest: repository:tag");
       }
       const request = new Request(
-        `http://registry.invalid/v2/${repository}/manifests/${reference}`,
+        `http://registry.invalid/v2/${repository}/manifests/${encodeURIComponent(reference)}`,
         { method: "DELETE" },
       );
       const response = await registry.handle(
