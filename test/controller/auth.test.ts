@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { expect, test } from "bun:test";
+import { setImmediate } from "node:timers/promises";
 import { createAuthenticator } from "../../src/controller/auth/authenticator.ts";
 import { mayUse } from "../../src/controller/auth/identity.ts";
 import type { RegistryTokens } from "../../src/controller/auth/registry-token.ts";
@@ -91,6 +92,38 @@ test("R53 a thousand passwords guessed at once are no more than ten", async () =
   const wrong = await Promise.all(Array.from({ length: 1000 }, (_, i) => login(`guess-${i}`)));
   expect(wrong.filter(({ kind }) => kind === "blocked")).toHaveLength(990);
   expect(verified).toBe(11);
+});
+
+test("R51 a password that is being verified while it is changed is the old one", async () => {
+  const gate = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
+  let current = "old";
+  const users = {
+    get: () => Promise.resolve(undefined),
+    async verify(name: string, password: string) {
+      const isRight = password === current;
+      started.resolve();
+      await gate.promise;
+      return isRight ? { name, role: "reader", createdAt: 0 } : undefined;
+    },
+  };
+  const authenticator = createAuthenticator({ users } as never, NO_TOKENS, new FakeClock().now);
+  const login = async (password: string) =>
+    (await authenticator.authenticate(basic(`ann:${password}`), "192.0.2.1")).kind;
+  const before = login("old");
+  await started.promise;
+  current = "new";
+  authenticator.forget();
+  const after = login("old");
+  // By then it waits for the other's verification.
+  await setImmediate();
+  gate.resolve();
+  expect([await before, await after, await login("old")]).toEqual([
+    "refused",
+    "refused",
+    "refused",
+  ]);
+  expect(await login("new")).toBe("known");
 });
 
 test("R53 a page of another site changes nothing, though the browser adds the password that it remembers", async () => {

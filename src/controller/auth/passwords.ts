@@ -20,6 +20,13 @@ export interface Passwords {
   forget(): void;
 }
 
+interface Verification {
+  readonly address: string;
+  readonly user: Promise<User | undefined>;
+  /** After a change to users it says how things were before. */
+  readonly startedIn: number;
+}
+
 export function createPasswords(
   users: Pick<Store["users"], "verify">,
   limit: LoginLimit,
@@ -27,10 +34,7 @@ export function createPasswords(
 ): Passwords {
   const verified = new Map<string, { readonly user: User; readonly until: number }>();
   /** Equal requests at the same time share one verification. */
-  const running = new Map<
-    string,
-    { readonly address: string; readonly verification: Promise<User | undefined> }
-  >();
+  const running = new Map<string, Verification>();
   let generation = 0;
 
   async function verify(credentials: Credentials | undefined): Promise<User | undefined> {
@@ -39,16 +43,30 @@ export function createPasswords(
   }
 
   /** Counts as a failure until it is none, or a thousand guesses at once would all be the first. */
-  function start(key: string, header: string, address: string): Promise<User | undefined> {
+  function start(key: string, header: string, address: string): Verification {
     const takeBack = limit.failed(address);
-    const verification = verify(parseBasic(header))
-      .then((user) => {
-        if (user !== undefined) takeBack();
-        return user;
+    const user = verify(parseBasic(header))
+      .then((found) => {
+        if (found !== undefined) takeBack();
+        return found;
       })
       .finally(() => running.delete(key));
-    running.set(key, { address, verification });
+    const verification = { address, user, startedIn: generation };
+    running.set(key, verification);
     return verification;
+  }
+
+  async function userOf(header: string, address: string): Promise<User | undefined> {
+    const key = keyOf(header);
+    const known = verified.get(key);
+    if (known !== undefined && known.until > now()) return known.user;
+    const verification = running.get(key) ?? start(key, header, address);
+    const user = await verification.user;
+    if (user === undefined) return undefined;
+    if (verification.startedIn !== generation) return await userOf(header, address);
+    if (verified.size >= REMEMBERED_MAX) verified.clear();
+    verified.set(key, { user, until: now() + REMEMBERED });
+    return user;
   }
 
   return {
@@ -57,23 +75,11 @@ export function createPasswords(
       const known = verified.get(key);
       return running.has(key) || (known !== undefined && known.until > now());
     },
-    async userOf(header, address) {
-      const key = keyOf(header);
-      const known = verified.get(key);
-      if (known !== undefined && known.until > now()) return known.user;
-      const startedIn = generation;
-      const verification = running.get(key)?.verification ?? start(key, header, address);
-      const user = await verification;
-      if (user !== undefined && startedIn === generation) {
-        if (verified.size >= REMEMBERED_MAX) verified.clear();
-        verified.set(key, { user, until: now() + REMEMBERED });
-      }
-      return user;
-    },
+    userOf,
     oneEnded(address) {
       const own = [...running.values()].filter((each) => each.address === address);
       if (own.length === 0) return undefined;
-      return Promise.race(own.map(({ verification }) => verification.catch(() => undefined)));
+      return Promise.race(own.map(({ user }) => user.catch(() => undefined)));
     },
     forget() {
       generation++;
