@@ -126,6 +126,17 @@ test("R51 a password that is being verified while it is changed is the old one",
   expect(await login("new")).toBe("known");
 });
 
+test("two administrators who remove each other leave one", async () => {
+  await using site = await Site.open();
+  await site.store.users.add("eve", "admin", "eve", 0);
+  const remove = (name: string, as: string) => site.api("DELETE", `/api/v1/users/${name}`, { as });
+  // Nothing to verify any more: both are looked at in the same moment.
+  for (const as of ["admin", "eve"]) await site.api("GET", "/api/v1/users", { as });
+  const answers = await Promise.all([remove("eve", "admin"), remove("admin", "eve")]);
+  expect(answers.map(({ status }) => status)).toEqual([204, 409]);
+  expect((await site.store.users.list()).map(({ role }) => role)).toContain("admin");
+});
+
 test("R53 a page of another site changes nothing, though the browser adds the password that it remembers", async () => {
   await using site = await Site.open();
   // As a form with enctype="text/plain" sends it.

@@ -101,7 +101,7 @@ function plainUsers(): UserStore {
       if (at >= 0) users.splice(at, 1);
       return Promise.resolve(at >= 0);
     },
-    list: () => Promise.resolve(users),
+    list: () => Promise.resolve([...users]),
     get(name) {
       const user = users.find((each) => each.name === name);
       return Promise.resolve(user && { ...user, changedAt: changed.get(name) ?? 0 });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { Hono } from "hono";
 import { stringAt } from "../../base/json.ts";
+import { createKeyedLock } from "../../base/keyed-lock.ts";
 import type { AuditAction } from "../../registry/audit/audit-event.ts";
-import { ROLES, type User } from "../../store/store.ts";
+import { ROLES, type User, type UserStore } from "../../store/store.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { ControllerDeps } from "../ports.ts";
 import { auditChange } from "./audit-change.ts";
@@ -20,6 +21,7 @@ export function userRoutes(authenticator: Authenticator, deps: ControllerDeps): 
   const { users } = deps.store;
   const log = (c: ApiContext, action: AuditAction, reference: string) =>
     auditChange(c, deps, action, reference);
+  const removing = createKeyedLock();
   return new Hono<Api>()
     .get("/", async (c) => c.json({ users: (await users.list()).map(toUserDocument) }))
     .post("/", async (c) => {
@@ -46,15 +48,20 @@ export function userRoutes(authenticator: Authenticator, deps: ControllerDeps): 
     })
     .delete("/:name", async (c) => {
       const name = c.req.param("name");
-      const others = (await users.list()).filter((user) => user.name !== name);
-      if (!others.some((user) => user.role === "admin")) {
-        throw new Refusal("conflict", "The last administrator cannot be removed");
-      }
-      if (!(await users.remove(name))) throw unknown(name);
+      await removing.run("", () => remove(name, users));
       authenticator.forget();
       await log(c, "remove-user", name);
       return c.body(null, 204);
     });
+}
+
+/** One at a time: two administrators who remove each other would leave nobody who may add one. */
+async function remove(name: string, users: UserStore): Promise<void> {
+  const others = (await users.list()).filter((user) => user.name !== name);
+  if (!others.some((user) => user.role === "admin")) {
+    throw new Refusal("conflict", "The last administrator cannot be removed");
+  }
+  if (!(await users.remove(name))) throw unknown(name);
 }
 
 function toUserDocument(user: User) {
