@@ -71,7 +71,7 @@ async function rebuildRepository(reading: Reading, catalog: Catalog): Promise<vo
   const here = new Set(digests);
   for (const [digest, entry] of named) {
     const manifest = here.has(digest)
-      ? await readManifest(root, repository, digest, entry).catch(nullForSyntax)
+      ? await readManifest(reading, digest, entry).catch(nullForSyntax)
       : null;
     if (manifest === null) {
       problems.push(describeLoss(repository, digest, here.has(digest), entry));
@@ -135,22 +135,21 @@ export async function fillParts(root: string, catalog: Catalog): Promise<void> {
   for (const repository of catalog.repositories()) {
     for (const { digest, mediaType } of catalog.manifests(repository)) {
       const entry = { mediaType, tags: [], mirrored: [] };
-      catalog.addParts(repository, await readManifest(root, repository, digest, entry));
+      // Since when they are here is in the catalog already.
+      const reading = { root, repository, now: 0 };
+      catalog.addParts(repository, await readManifest(reading, digest, entry));
     }
   }
 }
 
 /** @throws {SyntaxError} when its bytes are not its digest's, or no manifest. */
 async function readManifest(
-  root: string,
-  repository: string,
+  { root, repository, now }: Omit<Reading, "problems">,
   digest: Digest,
   { mediaType, tags }: Entry,
 ): Promise<NewManifest> {
-  const path = repositoryBlobPath(root, repository, digest);
-  const bytes = await Bun.file(path).bytes();
+  const bytes = await Bun.file(repositoryBlobPath(root, repository, digest)).bytes();
   if (digestOf(bytes, algorithmOf(digest)) !== digest) throw new SyntaxError("it is damaged");
-  const now = Math.round((await stat(path)).mtimeMs);
   const manifest = parseManifest(bytes, mediaType);
   // One whose blobs are gone is still what was pushed.
   const blobs: Digest[] = [];

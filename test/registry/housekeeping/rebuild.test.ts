@@ -2,8 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { millis } from "../../../src/base/units.ts";
 import { type Digest, digestOf } from "../../../src/registry/digest.ts";
 import { rebuildRegistry } from "../../../src/registry/housekeeping/rebuild.ts";
+import type { GcReport } from "../../../src/registry/housekeeping/report.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { repositoryBlobPath } from "../../../src/registry/storage/layout.ts";
 import { dumpCatalog } from "../catalog-dump.ts";
@@ -30,6 +32,13 @@ async function fill(served: Served): Promise<Digest> {
   await served.ask("PUT", "a/manifests/all", { body: index, headers });
   await pushBlob(served, "only/blobs", text("alone"));
   return digest;
+}
+
+const DAY = 24 * 3600_000;
+
+async function collect({ registry }: Served): Promise<GcReport> {
+  const inUse = () => Promise.resolve(new Map());
+  return await registry.housekeeping.collect({ dryRun: false, grace: millis(DAY), inUse });
 }
 
 async function stop(served: Served): Promise<void> {
@@ -148,6 +157,29 @@ describe("R51: rebuild", () => {
       name.startsWith("index.json.damaged-"),
     );
     expect(aside).toHaveLength(1);
+  });
+
+  test("what has lost its tags with index.json is not garbage before its days are over", async () => {
+    let ahead = 0;
+    const now = () => Date.now() + ahead;
+    const served = await serveRegistry({ now });
+    await using _ = served;
+    const { root } = served;
+    const digest = await fill(served);
+    await served.registry.setPolicy(
+      { rules: [{ repositories: "**", keep: { untagged_days: 7 } }] },
+      null,
+    );
+    await stop(served);
+    await Bun.write(join(root, "repos/a/index.json"), "{");
+    ahead = 30 * DAY;
+    await rebuildRegistry(root, now);
+    const again = await serveRegistry({ now, root });
+    await using __ = again;
+    expect((await collect(again)).phases.manifests.count).toBe(0);
+    ahead += 6 * DAY;
+    await collect(again);
+    expect((await again.ask("HEAD", `a/manifests/${digest}`)).status).toBe(200);
   });
 
   test("a manifest that is damaged or gone is left out and named, with its tags", async () => {
