@@ -35,8 +35,8 @@ export function removalQueries(db: Database) {
     /** Forgets a repository that has nothing. */
     removeRepository: (name: string): boolean => removeRepository(db, name),
     /**
-     * Forgets a content that is damaged, in one repository. What a damaged manifest named counts as
-     * seen now, so that it is still there when the manifest is pushed again.
+     * Forgets a content that is damaged, in one repository. What a damaged manifest named, and what
+     * refers to it, counts as seen now, so that it is still there when the manifest is pushed again.
      * @returns the tags that are gone with it.
      */
     removeDamaged: (repository: string, digest: Digest, now: number): string[] =>
@@ -142,10 +142,16 @@ function removeRepository(db: Database, name: string): boolean {
 }
 
 function removeDamaged(db: Database, repository: string, digest: Digest, now: number): string[] {
+  const where = { now, repository, digest };
+  const parts =
+    "select part from manifest_parts where repository = $repository and digest = $digest";
   db.query(
-    `update blobs set seen_at = $now where repository = $repository and digest in
-       (select part from manifest_parts where repository = $repository and digest = $digest)`,
-  ).run({ now, repository, digest });
+    `update blobs set seen_at = $now where repository = $repository and digest in (${parts})`,
+  ).run(where);
+  db.query(
+    `update manifests set pushed_at = $now
+      where repository = $repository and (digest in (${parts}) or subject = $digest)`,
+  ).run(where);
   const tags = db
     .query<{ tag: string }, [string, string]>(
       "delete from tags where repository = ? and digest = ? returning tag",

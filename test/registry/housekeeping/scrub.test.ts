@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { copyFile, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { type Digest, digestOf, hexOf } from "../../../src/registry/digest.ts";
 import type { ScrubProgress } from "../../../src/registry/housekeeping/scrub.ts";
+import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { repositoryBlobPath, storePath } from "../../../src/registry/storage/layout.ts";
 import {
   errorCode,
@@ -111,6 +112,37 @@ describe("R50: scrub", () => {
     });
     expect(again.status).toBe(201);
     expect(await (await served.ask("GET", "a/manifests/v1")).text()).toBe(image.manifest);
+  });
+
+  test("what a damaged index named, and what refers to it, is kept for its return", async () => {
+    let ahead = 0;
+    await using served = await serveRegistry({ now: () => Date.now() + ahead });
+    await served.registry.setPolicy(
+      { rules: [{ repositories: "**", keep: { untagged_days: 0 } }] },
+      null,
+    );
+    const child = await pushImage(served, "a", "moving", { layers: [text("layer")] });
+    const body = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPE.index,
+      manifests: [{ mediaType: MEDIA_TYPE.image, digest: child.digest, size: 1 }],
+    });
+    const headers = { "content-type": MEDIA_TYPE.index };
+    await served.ask("PUT", "a/manifests/v1", { body, headers });
+    const signature = await pushImage(served, "a", "moving", { subject: digestOf(body) });
+    await served.ask("DELETE", "a/manifests/moving");
+    ahead = 1000 * 3600_000;
+    await flip(storePath(served.root, digestOf(body)));
+    expect((await scrub(served)).damages).toMatchObject([{ outcome: "quarantined" }]);
+    const collected = await served.registry.housekeeping.collect({
+      dryRun: false,
+      grace: 3600_000 as never,
+      inUse: () => Promise.resolve(new Map()),
+    });
+    expect(collected.removed).toEqual([]);
+    for (const { digest } of [child, signature]) {
+      expect((await served.ask("HEAD", `a/manifests/${digest}`)).status).toBe(200);
+    }
   });
 
   test("a repository's own copy is looked at too, and repaired from the store", async () => {
