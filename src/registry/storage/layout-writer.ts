@@ -77,9 +77,9 @@ export function createLayoutWriter(deps: {
     },
     remove: (repository) =>
       inTurn(async () => {
-        const { hasRepository, removeRepository } = deps.catalog;
-        if (hasRepository(repository) && !removeRepository(repository)) return false;
-        await removeLayout(deps.root, repository, deps.disk);
+        const isKnown = deps.catalog.hasRepository(repository);
+        if (isKnown && !deps.catalog.removeRepository(repository)) return false;
+        await removeLayout({ ...deps, repository, isKnown });
         return true;
       }),
     async close() {
@@ -90,12 +90,26 @@ export function createLayoutWriter(deps: {
   };
 }
 
-/** Takes away what is empty, from the inside out, and leaves what is somebody else's. */
-async function removeLayout(root: string, repository: string, disk?: Disk): Promise<void> {
+/**
+ * Takes away what is empty, from the inside out, and leaves what is somebody else's. An `index.json` that
+ * the catalog did not know is the only one to say what the content is called: it goes after that.
+ */
+async function removeLayout({
+  root,
+  repository,
+  isKnown,
+  disk,
+}: {
+  readonly root: string;
+  readonly repository: string;
+  readonly isKnown: boolean;
+  readonly disk?: Disk;
+}): Promise<void> {
   const directory = repositoryPath(root, repository);
-  for (const name of ["index.json", "oci-layout"]) await removeFile(join(directory, name), disk);
   for (const algorithm of ALGORITHMS) await removeEmpty(join(directory, "blobs", algorithm), disk);
-  await removeEmpty(join(directory, "blobs"), disk);
+  const isEmpty = await removeEmpty(join(directory, "blobs"), disk);
+  if (!isEmpty && !isKnown) return;
+  for (const name of ["index.json", "oci-layout"]) await removeFile(join(directory, name), disk);
   const top = repositoryPath(root, "");
   for (
     let at = directory;

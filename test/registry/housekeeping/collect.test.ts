@@ -309,6 +309,19 @@ describe("R50: garbage collection", () => {
     await served.collect({ dryRun: true });
   });
 
+  test("a directory that the catalog does not know keeps its index.json as long as its content", async () => {
+    await using served = await serveKept(null);
+    await pushImage(served, "a", "v1");
+    const { root } = served;
+    await Bun.$`cp --recursive ${root}/repos/a ${root}/repos/restored`.quiet();
+    await Bun.write(`${root}/repos/restored/index.json`, "{}");
+    expect(counts(await served.collect())).toEqual({});
+    expect(await Bun.file(`${root}/repos/restored/index.json`).text()).toBe("{}");
+    served.wait(2 * DAY);
+    expect(counts(await served.collect())).toEqual({ strays: 3 });
+    await expect(stat(`${root}/repos/restored`)).rejects.toThrow("ENOENT");
+  });
+
   test("the audit log tells what it has removed", async () => {
     await using served = await serveKept({ last: 0, untagged_days: 0 });
     const { digest } = await pushImage(served, "a", "v1");
