@@ -14,7 +14,7 @@ export interface Doomed {
   readonly digest: Digest;
   /** It was not pushed or untagged after this; Unix epoch, ms. */
   readonly before: number;
-  /** Nothing that refers to it was pushed after this. */
+  /** Nothing that refers to it, by its subject or its tag, was pushed after this. */
   readonly referrersBefore: number;
   /** Tags that go with it: signatures under its digest's name. */
   readonly companions: readonly string[];
@@ -110,9 +110,15 @@ function isKept(db: Database, repository: string, doomed: Doomed): boolean {
          or exists (select 1 from manifest_parts where repository = $repository and part = $digest)
          or exists (select 1 from manifests where repository = $repository and digest = $subject)
          or exists (select 1 from manifests where repository = $repository and subject = $digest
-                    and pushed_at > $referrersBefore)`,
+                    and pushed_at > $referrersBefore)
+         or exists (select 1 from tags where repository = $repository
+                    and tag >= $name and tag < $name || '/' and updated_at > $referrersBefore)`,
     )
-    .get({ repository, digest, subject: row.subject, referrersBefore });
+    .get({
+      ...{ repository, digest, subject: row.subject, referrersBefore },
+      // With what may follow it: `.sig`, `.att`.
+      name: digest.replace(":", "-"),
+    });
   return kept !== null;
 }
 

@@ -105,12 +105,14 @@ async function rootsOf(
   const { tags, inUse, manifests, freshAfter, untaggedAfter } = question;
   const roots = tags.filter(({ tag }) => !companions.isOne(tag)).map(({ digest }) => digest);
   roots.push(...inUse);
+  // Whoever signs a manifest now is using it: by a tag, or by its subject.
+  const freshTags = tags.filter(({ updatedAt }) => updatedAt > freshAfter);
+  roots.push(...freshTags.flatMap(({ tag }) => subjectOfTag(tag) ?? []));
   for (const { digest, subject, pushedAt } of manifests.values()) {
     await pace();
     const isDependent = isDependentOn(question, subject) || companions.manifests.has(digest);
     if (pushedAt > freshAfter) {
       roots.push(digest);
-      // Whoever signs a manifest now is using it.
       if (subject !== null) roots.push(subject);
     } else if (pushedAt > untaggedAfter && !isDependent) roots.push(digest);
   }

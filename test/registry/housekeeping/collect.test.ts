@@ -322,6 +322,19 @@ describe("R50: garbage collection", () => {
     await expect(stat(`${root}/repos/restored`)).rejects.toThrow("ENOENT");
   });
 
+  test("a fresh signature under a digest's tag stays, with what it is for", async () => {
+    await using served = await serveKept({ untagged_days: 0 });
+    const image = await pushUntagged(served, "image");
+    served.wait(10 * DAY);
+    const tag = `sha256-${hexOf(image)}.sig`;
+    await pushImage(served, "a", tag, { layers: [text("signature")] });
+    expect(counts(await served.collect())).toEqual({});
+    expect(await tagsOf(served, "a")).toEqual([tag]);
+    expect(await statusOf(served, `a/manifests/${image}`)).toBe(200);
+    served.wait(2 * DAY);
+    expect(counts(await served.collect())).toMatchObject({ tags: 1, manifests: 2 });
+  });
+
   test("the audit log tells what it has removed", async () => {
     await using served = await serveKept({ last: 0, untagged_days: 0 });
     const { digest } = await pushImage(served, "a", "v1");
