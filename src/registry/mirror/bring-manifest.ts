@@ -89,7 +89,7 @@ async function follow(
 
 /** @throws {OciError} when nothing is here that could be served in its place. */
 function giveUp(
-  { catalog, fresh, layouts, log }: Mirroring,
+  { catalog, fresh, layouts, log, now }: Mirroring,
   repository: string,
   tag: string,
   error: unknown,
@@ -97,7 +97,7 @@ function giveUp(
   const where = { repository, tag };
   if (isNotThere(error)) {
     fresh.forget(`tag ${repository} ${tag}`);
-    if (catalog.removeMirroredTag(repository, tag)) {
+    if (catalog.removeMirroredTag(repository, tag, now())) {
       layouts.schedule();
       log.info(where, "tag is gone upstream");
     }

@@ -3,7 +3,7 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { openCatalog } from "../../../src/registry/catalog/catalog.ts";
+import { type Catalog, openCatalog } from "../../../src/registry/catalog/catalog.ts";
 import type { NewManifest } from "../../../src/registry/catalog/manifests.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
@@ -30,9 +30,24 @@ test("a tag is upstream's until it is pushed here, and ours from then on", () =>
   expect(catalog.tagOrigin("a", "v1")).toEqual({ digest: one, isMirrored: false });
   // What upstream says while somebody pushes comes too late.
   catalog.setMirroredTag("a", "v1", two, 3);
-  expect(catalog.removeMirroredTag("a", "v1")).toBe(false);
+  expect(catalog.removeMirroredTag("a", "v1", 3)).toBe(false);
   expect(catalog.tagOrigin("a", "v1")).toEqual({ digest: one, isMirrored: false });
   expect(catalog.mirroredTags("a")).toEqual([]);
+  catalog.close();
+});
+
+test.each<[string, (catalog: Catalog) => void]>([
+  ["moves", (catalog) => catalog.setMirroredTag("a", "v1", two, 9)],
+  ["is gone", (catalog) => catalog.removeMirroredTag("a", "v1", 9)],
+])("R50: a manifest whose tag %s upstream counts as untagged from then on", (_, lose) => {
+  const catalog = openCatalog(":memory:");
+  for (const digest of [one, two]) catalog.putManifest("a", { ...manifest(digest, ""), tags: [] });
+  catalog.setMirroredTag("a", "v1", one, 1);
+  catalog.setMirroredTag("a", "v1", one, 5);
+  expect(catalog.manifest("a", one)?.pushedAt).toBe(1);
+  lose(catalog);
+  expect(catalog.manifest("a", one)?.pushedAt).toBe(9);
+  expect(catalog.manifest("a", two)?.pushedAt).toBe(1);
   catalog.close();
 });
 
