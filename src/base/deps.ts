@@ -25,8 +25,17 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
-export const realSleep: Sleep = (ms, signal) =>
-  new Promise((resolve, reject) => {
+/** A timer for longer than this rings at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+export const realSleep: Sleep = async (ms, signal) => {
+  let left: number = ms;
+  for (; left > LONGEST_TIMER; left -= LONGEST_TIMER) await sleepOnce(LONGEST_TIMER, signal);
+  await sleepOnce(left, signal);
+};
+
+function sleepOnce(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason);
       return;
@@ -41,3 +50,4 @@ export const realSleep: Sleep = (ms, signal) =>
     }
     signal?.addEventListener("abort", abort, { once: true });
   });
+}
