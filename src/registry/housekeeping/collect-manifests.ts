@@ -91,9 +91,12 @@ async function expireTags(
   for (const batch of batches(planned, BATCH)) {
     await run.pace();
     const { catalog } = run.deps;
-    gone.push(...(run.dryRun ? batch : catalog.expireTags(repository, batch, run.startedAt)));
+    const expired = run.dryRun ? batch : catalog.expireTags(repository, batch, run.startedAt);
+    for (const { tag } of expired) {
+      run.tally.add({ phase: "tags", repository, name: tag, bytes: 0 });
+    }
+    gone.push(...expired);
   }
-  for (const { tag } of gone) run.tally.add({ phase: "tags", repository, name: tag, bytes: 0 });
   return gone;
 }
 
@@ -105,19 +108,19 @@ async function expireManifests(
 ): Promise<ReadonlySet<Digest>> {
   const gone = new Set<Digest>();
   let left = planned;
-  for (let before = -1; before !== left.length && left.length > 0; ) {
-    before = left.length;
-    for (const batch of batches(left, BATCH)) {
-      await run.pace();
-      const removed = run.dryRun
-        ? new Set(batch.map(({ digest }) => digest))
-        : await removeManifests(run, repository, batch);
-      for (const digest of removed) gone.add(digest);
+  try {
+    for (let before = -1; before !== left.length && left.length > 0; ) {
+      before = left.length;
+      for (const batch of batches(left, BATCH)) {
+        await run.pace();
+        await removeManifests(run, repository, batch, gone);
+      }
+      left = left.filter(({ digest }) => !gone.has(digest));
     }
-    left = left.filter(({ digest }) => !gone.has(digest));
-  }
-  for (const each of planned) {
-    if (gone.has(each.digest)) noteManifest(run, repository, each);
+  } finally {
+    for (const each of planned) {
+      if (gone.has(each.digest)) noteManifest(run, repository, each);
+    }
   }
   return gone;
 }
@@ -129,24 +132,31 @@ function noteManifest({ tally }: Run, repository: string, doomed: DoomedManifest
   tally.add({ phase: "manifests", repository, name: digest, bytes: size });
 }
 
+/** @param gone gets those that are, or in a dry run would be. */
 async function removeManifests(
   run: Run,
   repository: string,
   batch: readonly DoomedManifest[],
-): Promise<ReadonlySet<Digest>> {
+  gone: Set<Digest>,
+): Promise<void> {
+  if (run.dryRun) {
+    for (const { digest } of batch) gone.add(digest);
+    return;
+  }
   const { catalog, storage, locks } = run.deps;
   const keys = batch.map(({ digest }) => lockKey(repository, digest));
-  return await runLocked(locks, keys, async () => {
+  await runLocked(locks, keys, async () => {
     const removed: Digest[] = [];
     for (const each of batch) {
       await run.pace();
-      if (catalog.expireManifest(repository, each)) removed.push(each.digest);
+      if (!catalog.expireManifest(repository, each)) continue;
+      gone.add(each.digest);
+      removed.push(each.digest);
     }
     await catalog.sync();
     await storage.deleteAll(
       repository,
       removed.filter((digest) => catalog.blobSize(repository, digest) === undefined),
     );
-    return new Set(removed);
   });
 }

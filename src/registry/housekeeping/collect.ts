@@ -23,7 +23,7 @@ import type { LayoutWriter } from "../storage/layout-writer.ts";
 import { collectBlobs } from "./collect-blobs.ts";
 import { collectManifests } from "./collect-manifests.ts";
 import { collectStrays } from "./collect-strays.ts";
-import { createTally, type GcReport, type Tally } from "./report.ts";
+import { createTally, type GcReport, type Removed, type Tally } from "./report.ts";
 
 export interface HousekeepingDeps {
   readonly root: string;
@@ -68,30 +68,42 @@ export async function collectGarbage(
   options: CollectOptions,
 ): Promise<GcReport> {
   const { dryRun, grace } = options;
-  if (deps.policy().readOnly && !dryRun) {
-    throw new ProvError("Cannot collect garbage: the registry is read-only", {
-      code: "CONFLICT",
-      hint: "Take read_only out of the registry's policy, or ask for a dry run.",
-    });
-  }
+  if (!dryRun) requireWritable(deps.policy());
   const startedAt = deps.now();
-  const tally = createTally();
-  const freshAfter = startedAt - grace;
-  const run: Run = {
-    ...options,
-    deps,
-    tally,
-    pace: createPace(deps.closing),
-    startedAt,
-    freshAfter,
-  };
+  const tally = createTally(async (removed) => {
+    if (!dryRun) await auditRemoval(removed, deps.audit);
+  });
+  const pace = createPace(deps.closing);
+  const run: Run = { ...options, deps, tally, pace, startedAt, freshAfter: startedAt - grace };
   const inUse = await options.inUse();
-  for (const repository of deps.catalog.repositories()) {
-    await collectRepository(run, repository, inUse.get(repository) ?? new Set());
+  try {
+    for (const repository of deps.catalog.repositories()) {
+      await collectRepository(run, repository, inUse.get(repository) ?? new Set());
+    }
+    await collectStrays(run);
+  } finally {
+    await tally.recorded();
   }
-  await collectStrays(run);
   const took = millis(deps.now() - startedAt);
   return { dryRun, grace, took, phases: tally.phases(), removed: tally.removed() };
+}
+
+function requireWritable({ readOnly }: Policy): void {
+  if (!readOnly) return;
+  throw new ProvError("Cannot collect garbage: the registry is read-only", {
+    code: "CONFLICT",
+    hint: "Take read_only out of the registry's policy, or ask for a dry run.",
+  });
+}
+
+/** Tags and manifests one by one; what nobody could see any more is only counted, in the end. */
+async function auditRemoval(
+  { phase, repository, name }: Removed,
+  audit: HousekeepingDeps["audit"],
+): Promise<void> {
+  const common = { identity: "housekeeping", address: null, outcome: "done", repository } as const;
+  if (phase === "tags") await audit.append({ ...common, action: "expire", reference: name });
+  if (phase === "manifests") await audit.append({ ...common, action: "collect", digest: name });
 }
 
 async function collectRepository(

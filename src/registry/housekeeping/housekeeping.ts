@@ -4,7 +4,6 @@
  * The registry's door to its own upkeep: collecting garbage, checking what is stored, counting it.
  */
 import { ProvError } from "../../base/errors.ts";
-import type { AuditEvent } from "../audit/audit-event.ts";
 import { createPace } from "../pace.ts";
 import { type CollectOptions, collectGarbage, type HousekeepingDeps } from "./collect.ts";
 import type { GcReport } from "./report.ts";
@@ -22,19 +21,12 @@ export interface Housekeeping {
   settled(): Promise<void>;
 }
 
-/** Tags and manifests one by one; of what nobody could see any more only how much. */
-async function auditReport(report: GcReport, audit: HousekeepingDeps["audit"]): Promise<void> {
+async function auditReport({ phases }: GcReport, audit: HousekeepingDeps["audit"]): Promise<void> {
+  const counts = Object.entries(phases);
+  if (counts.every(([, { count }]) => count === 0)) return;
+  const reason = counts.map(([phase, { count }]) => `${count} ${phase}`).join(", ");
   const common = { identity: "housekeeping", address: null, outcome: "done" } as const;
-  const events: AuditEvent[] = report.removed.flatMap(({ phase, repository, name }) => {
-    if (phase === "tags") return { ...common, action: "expire", repository, reference: name };
-    return phase === "manifests" ? { ...common, action: "collect", repository, digest: name } : [];
-  });
-  const counts = Object.entries(report.phases);
-  if (counts.some(([, { count }]) => count > 0)) {
-    const reason = counts.map(([phase, { count }]) => `${count} ${phase}`).join(", ");
-    events.push({ ...common, action: "collect", reason });
-  }
-  await Promise.all(events.map((event) => audit.append(event)));
+  await audit.append({ ...common, action: "collect", reason });
 }
 
 export function createHousekeeping(deps: ScrubDeps): Housekeeping {

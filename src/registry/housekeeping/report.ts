@@ -5,7 +5,7 @@ import type { Millis } from "../../base/units.ts";
 const GC_PHASES = ["tags", "manifests", "blobs", "strays", "repositories"] as const;
 export type GcPhase = (typeof GC_PHASES)[number];
 
-interface Removed {
+export interface Removed {
   readonly phase: GcPhase;
   /** `""` for what belongs to none. */
   readonly repository: string;
@@ -29,20 +29,28 @@ const LISTED_MAX = 1000;
 
 export interface Tally {
   add(removed: Removed): void;
+  /** Resolves when everything that was added is recorded; rejects when something could not be. */
+  recorded(): Promise<void>;
   phases(): GcReport["phases"];
   removed(): readonly Removed[];
 }
 
-export function createTally(): Tally {
+/** @param record is told of each at once: what is gone is known also when the collection comes to no end. */
+export function createTally(record: (removed: Removed) => Promise<void>): Tally {
   const counts = new Map<GcPhase, { count: number; bytes: number }>();
   const listed: Removed[] = [];
+  let recording: Promise<unknown> = Promise.resolve();
   const of = (phase: GcPhase) => counts.get(phase) ?? { count: 0, bytes: 0 };
   return {
     add(removed) {
       const { count, bytes } = of(removed.phase);
       counts.set(removed.phase, { count: count + 1, bytes: bytes + removed.bytes });
       if (listed.length < LISTED_MAX) listed.push(removed);
+      recording = Promise.all([recording, record(removed)]);
+      // Seen by `recorded`; until then it must not count as unhandled.
+      recording.catch(() => undefined);
     },
+    recorded: async () => void (await recording),
     phases: () => ({
       tags: of("tags"),
       manifests: of("manifests"),

@@ -335,6 +335,30 @@ describe("R50: garbage collection", () => {
     expect(counts(await served.collect())).toMatchObject({ tags: 1, manifests: 2 });
   });
 
+  test("the audit log tells of each tag, however many", async () => {
+    await using served = await serveKept({ last: 0 });
+    const { digest, manifest } = await pushImage(served, "a", "v1");
+    const tags = Array.from({ length: 1100 }, (_, i) => `t${i}`);
+    const query = tags.map((tag) => `tag=${tag}`).join("&");
+    const { status } = await served.ask("PUT", `a/manifests/${digest}?${query}`, {
+      body: manifest,
+      headers: { "content-type": MEDIA_TYPE.image },
+    });
+    expect(status).toBe(201);
+    const report = await served.collect({ grace: 0 });
+    expect([counts(report).tags, report.removed.length]).toEqual([1101, 1000]);
+    const audited = new Set<string | undefined>();
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const before = cursor === undefined ? {} : { before: cursor };
+      const page = await served.registry.auditPage({ limit: 500, ...before });
+      for (const { action, reference } of page.entries) {
+        if (action === "expire") audited.add(reference);
+      }
+      cursor = page.cursor;
+    }
+    expect(["v1", ...tags].filter((tag) => !audited.has(tag))).toEqual([]);
+  });
+
   test("the audit log tells what it has removed", async () => {
     await using served = await serveKept({ last: 0, untagged_days: 0 });
     const { digest } = await pushImage(served, "a", "v1");
