@@ -40,6 +40,7 @@ async function collectStrayBlobs(run: Run, repository: string): Promise<void> {
     if (stray !== undefined) found.push(stray);
   }
   for (const batch of batches(found, BATCH)) {
+    await run.pace();
     const gone = run.dryRun ? batch : await removeStrayBlobs(run, repository, batch);
     for (const { digest, size } of gone) {
       run.tally.add({ phase: "strays", repository, name: digest, bytes: size });

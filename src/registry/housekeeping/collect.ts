@@ -62,19 +62,23 @@ export interface Run extends CollectOptions {
   readonly freshAfter: number;
 }
 
-/** @throws {ProvError} `CONFLICT` when the registry is read-only, and this is no dry run. */
+/** @throws {ProvError} `CONFLICT` when the registry is, or becomes, read-only, and this is no dry run. */
 export async function collectGarbage(
   deps: HousekeepingDeps,
   options: CollectOptions,
 ): Promise<GcReport> {
   const { dryRun, grace } = options;
-  if (!dryRun) requireWritable(deps.policy());
   const startedAt = deps.now();
   const tally = createTally(async (removed) => {
     if (!dryRun) await auditRemoval(removed, deps.audit);
   });
-  const pace = createPace(deps.closing);
+  const breathe = createPace(deps.closing);
+  const pace: Pace = () => {
+    if (!dryRun) requireWritable(deps.policy());
+    return breathe();
+  };
   const run: Run = { ...options, deps, tally, pace, startedAt, freshAfter: startedAt - grace };
+  await pace();
   const inUse = await options.inUse();
   try {
     for (const repository of deps.catalog.repositories()) {

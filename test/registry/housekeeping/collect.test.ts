@@ -7,6 +7,7 @@ import { type Digest, digestOf, hexOf } from "../../../src/registry/digest.ts";
 import type { InUse } from "../../../src/registry/housekeeping/collect.ts";
 import type { GcPhase, GcReport } from "../../../src/registry/housekeeping/report.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
+import { type Disk, realDisk } from "../../../src/registry/storage/disk.ts";
 import { filesBelow } from "../files-below.ts";
 import { pushBlob, pushImage, type Served, serveRegistry, text } from "../served.ts";
 
@@ -333,6 +334,33 @@ describe("R50: garbage collection", () => {
     expect(await statusOf(served, `a/manifests/${image}`)).toBe(200);
     served.wait(2 * DAY);
     expect(counts(await served.collect())).toMatchObject({ tags: 1, manifests: 2 });
+  });
+
+  test("stops when the registry becomes read-only, and the audit log tells what had gone by then", async () => {
+    let onUnlink = async () => {};
+    const unlink: Disk["unlink"] = async (path) => {
+      await onUnlink();
+      await realDisk.unlink(path);
+    };
+    await using served = await serveRegistry({ disk: { ...realDisk, unlink } });
+    const rules = [{ repositories: "**", keep: { last: 0, untagged_days: 0 } }];
+    await served.registry.setPolicy({ rules }, null);
+    for (const name of ["a", "b"]) await pushImage(served, name, "v1");
+    onUnlink = async () => {
+      onUnlink = async () => {};
+      await served.registry.setPolicy({ read_only: true, rules }, null);
+    };
+    const inUse = () => Promise.resolve(NOTHING);
+    const options = { dryRun: false, grace: millis(0), inUse };
+    await expect(served.registry.housekeeping.collect(options)).rejects.toMatchObject({
+      code: "CONFLICT",
+    });
+    const { entries } = await served.registry.auditPage({ limit: 9, identity: "housekeeping" });
+    expect(entries.map(({ action, repository }) => [action, repository])).toEqual([
+      ["collect", "a"],
+      ["expire", "a"],
+    ]);
+    expect(await tagsOf(served, "b")).toEqual(["v1"]);
   });
 
   test("the audit log tells of each tag, however many", async () => {
