@@ -12,6 +12,7 @@ import { type NewManifest, newManifest } from "../catalog/manifests.ts";
 import { ALGORITHMS, algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
 import { MANIFEST_MAX_BYTES, MEDIA_TYPE, parseManifest } from "../manifest.ts";
 import { isRepository, isTag } from "../reference.ts";
+import { errnoOf } from "./durable.ts";
 import { ANNOTATION, repositoryAt, repositoryBlobPath, repositoryPath } from "./layout.ts";
 import { listDirectory } from "./strays.ts";
 
@@ -71,7 +72,7 @@ async function rebuildRepository(reading: Reading, catalog: Catalog): Promise<vo
   const here = new Set(digests);
   for (const [digest, entry] of named) {
     const manifest = here.has(digest)
-      ? await readManifest(reading, digest, entry).catch(nullForSyntax)
+      ? await readManifest(reading, digest, entry).catch(nullForDamage)
       : null;
     if (manifest === null) {
       problems.push(describeLoss(repository, digest, here.has(digest), entry));
@@ -95,8 +96,9 @@ function describeLoss(
   return `${repository}: manifest ${digest} ${state}${tags && `; it had the tags ${tags}`}`;
 }
 
-function nullForSyntax(error: unknown): null {
-  if (error instanceof SyntaxError) return null;
+/** For what is not as it was written, or on a sector that the disk cannot read. */
+function nullForDamage(error: unknown): null {
+  if (error instanceof SyntaxError || errnoOf(error) === "EIO") return null;
   throw error;
 }
 
@@ -109,7 +111,7 @@ async function guessManifests(
   for (const digest of digests) {
     const file = Bun.file(repositoryBlobPath(root, repository, digest));
     if (file.size > MANIFEST_MAX_BYTES || file.size === 0) continue;
-    const mediaType = ownMediaType(await file.text());
+    const mediaType = ownMediaType((await file.text().catch(nullForDamage)) ?? "");
     if (mediaType !== undefined) found.set(digest, { mediaType, tags: [], mirrored: [] });
   }
   if (digests.length > 0) {
@@ -182,7 +184,7 @@ async function readIndex({
   const path = join(repositoryPath(root, repository), "index.json");
   const file = Bun.file(path);
   if (!(await file.exists())) return undefined;
-  const index: unknown = await file.json().catch(nullForSyntax);
+  const index: unknown = await file.json().catch(nullForDamage);
   if (!Array.isArray(property(index, "manifests"))) {
     await rename(path, `${path}.damaged-${now}`);
     return undefined;

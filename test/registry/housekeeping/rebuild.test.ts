@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat, symlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { millis } from "../../../src/base/units.ts";
 import { type Digest, digestOf } from "../../../src/registry/digest.ts";
@@ -39,6 +39,12 @@ const DAY = 24 * 3600_000;
 async function collect({ registry }: Served): Promise<GcReport> {
   const inUse = () => Promise.resolve(new Map());
   return await registry.housekeeping.collect({ dryRun: false, grace: millis(DAY), inUse });
+}
+
+/** Its reads fail with EIO, as those of a bad sector. */
+async function makeUnreadable(path: string): Promise<void> {
+  await rm(path);
+  await symlink("/proc/self/mem", path);
 }
 
 async function stop(served: Served): Promise<void> {
@@ -198,6 +204,22 @@ describe("R51: rebuild", () => {
       ].sort(),
     );
     expect(tags).toBe(3);
+  });
+
+  test("what the disk cannot read is as good as damaged, and the rest is there again", async () => {
+    const served = await serveRegistry();
+    await using _ = served;
+    const { root } = served;
+    const second = await fill(served);
+    await stop(served);
+    await makeUnreadable(repositoryBlobPath(root, "a", second));
+    await makeUnreadable(join(root, "repos/a/b/index.json"));
+    const { problems, repositories } = await rebuildRegistry(root, Date.now);
+    expect(repositories).toBe(4);
+    expect(problems.toSorted()).toEqual([
+      "a/b: index.json cannot be read, its tags are lost; 1 manifests were found without it",
+      `a: manifest ${second} is damaged; it had the tags v2`,
+    ]);
   });
 
   test("files of somebody else's are neither read nor touched", async () => {
