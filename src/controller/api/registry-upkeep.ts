@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { Hono } from "hono";
+import type { JsonObject } from "../../base/json.ts";
 import { type Millis, millis } from "../../base/units.ts";
 import type { GcReport } from "../../registry/housekeeping/report.ts";
 import type { ScrubProgress } from "../../registry/housekeeping/scrub.ts";
@@ -19,9 +20,10 @@ export function registryUpkeepRoutes(config: ControllerConfig, deps: ControllerD
   return new Hono<Api>()
     .post("/gc", async (c) => {
       const { document } = await readObject(c.req.raw, DOCUMENT_LIMIT);
+      const { dryRun, grace } = parseCollection(document);
       const report = await housekeeping.collect({
-        dryRun: document.dry_run === true,
-        grace: parseGrace(document.grace_seconds) ?? upkeep.gcGrace,
+        dryRun,
+        grace: grace ?? upkeep.gcGrace,
         inUse: () => artifactsInUse(config.publicUrls, deps),
       });
       return c.json(toReportDocument(report));
@@ -31,6 +33,17 @@ export function registryUpkeepRoutes(config: ControllerConfig, deps: ControllerD
     })
     .get("/scrub", async (c) => c.json(toScrubDocument(await housekeeping.scrub.progress())))
     .get("/usage", async (c) => c.json(toUsageDocument(await housekeeping.usage())));
+}
+
+/** What is not understood is refused: a dry run that was written wrongly must remove nothing. */
+function parseCollection(document: JsonObject): { dryRun: boolean; grace: Millis | undefined } {
+  const { dry_run: dryRun = false, grace_seconds: grace, ...rest } = document;
+  if (typeof dryRun !== "boolean") throw invalidField("/dry_run", "type", "must be true or false");
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) {
+    throw invalidField(`/${unknown}`, "additionalProperties", "is not a field of this request");
+  }
+  return { dryRun, grace: parseGrace(grace) };
 }
 
 const LONGEST_GRACE_SECONDS = 10 * 365 * 24 * 3600;
