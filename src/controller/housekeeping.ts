@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { type Millis, minutes } from "../base/units.ts";
-import type { GcReport } from "../registry/housekeeping/report.ts";
 import type { Retention } from "../store/store.ts";
 import { artifactsInUse } from "./artifacts.ts";
 import { type ControllerConfig, REGISTRY_UPKEEP, type RegistryUpkeep } from "./config.ts";
@@ -47,18 +46,13 @@ async function collect(
   { gcGrace }: RegistryUpkeep,
   deps: ControllerDeps,
 ): Promise<void> {
-  const { registry, log } = deps;
+  const { registry } = deps;
   if (registry.policy().readOnly) return;
-  const report = await registry.housekeeping.collect({
+  await registry.housekeeping.collect({
     dryRun: false,
     grace: gcGrace,
     inUse: () => artifactsInUse(config.publicUrls, deps),
   });
-  log.info({ took_ms: report.took, ...countsOf(report) }, "registry garbage collected");
-}
-
-function countsOf({ phases }: GcReport): Readonly<Record<string, number>> {
-  return Object.fromEntries(Object.entries(phases).map(([phase, { count }]) => [phase, count]));
 }
 
 /** One that was cut short goes on at once. */

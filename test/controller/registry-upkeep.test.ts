@@ -55,6 +55,15 @@ test("R50: the controller collects garbage and compares what is stored, now and 
   expect(site.logged.filter((line) => line.startsWith("error"))).toEqual([]);
 }, 30_000);
 
+test("a collection that was asked for is in the log, with what it has removed", async () => {
+  await using world = await openWithRegistry();
+  const { site, ask, collections } = world;
+  await pushBlob({ ask }, "a", text("unused"));
+  const body = { grace_seconds: 0 };
+  expect((await site.api("POST", GC, { as: "admin", body })).status).toBe(200);
+  expect(collections()).toEqual([expect.stringContaining('"blobs":1')]);
+});
+
 test.each([
   [{ dry_run: "true", grace_seconds: 0 }, "/dry_run"],
   [{ dry_run: 1, grace_seconds: 0 }, "/dry_run"],

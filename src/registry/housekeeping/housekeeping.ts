@@ -3,6 +3,7 @@
  * @module
  * The registry's door to its own upkeep: collecting garbage, checking what is stored, counting it.
  */
+import type { Log } from "../../base/deps.ts";
 import { ProvError } from "../../base/errors.ts";
 import { createPace } from "../pace.ts";
 import { type CollectOptions, collectGarbage, type HousekeepingDeps } from "./collect.ts";
@@ -19,6 +20,14 @@ export interface Housekeeping {
   readonly scrub: Omit<Scrub, "settled">;
   /** Resolves when nothing runs any more, which the end of `closing` brings about. */
   settled(): Promise<void>;
+}
+
+function logReport({ dryRun, took, phases }: GcReport, log: Log): void {
+  const counts = Object.entries(phases).map(([phase, { count }]) => [phase, count]);
+  log.info(
+    { dry_run: dryRun, took_ms: took, ...Object.fromEntries(counts) },
+    dryRun ? "registry garbage looked for" : "registry garbage collected",
+  );
 }
 
 async function auditReport({ phases }: GcReport, audit: HousekeepingDeps["audit"]): Promise<void> {
@@ -43,6 +52,7 @@ export function createHousekeeping(deps: ScrubDeps): Housekeeping {
       collecting = collectGarbage(deps, options);
       try {
         const report = await collecting;
+        logReport(report, deps.log);
         if (!report.dryRun) {
           deps.observer().collected(report);
           await auditReport(report, deps.audit);
