@@ -70,7 +70,9 @@ export async function collectGarbage(
   const { dryRun, grace } = options;
   const startedAt = deps.now();
   const tally = createTally(async (removed) => {
-    if (!dryRun) await auditRemoval(removed, deps.audit);
+    if (dryRun) return;
+    deps.layouts.schedule();
+    await auditRemoval(removed, deps.audit);
   });
   const breathe = createPace(deps.closing);
   const pace: Pace = () => {
@@ -118,7 +120,6 @@ async function collectRepository(
   const { catalog, layouts } = run.deps;
   const manifests = await collectManifests(run, repository, inUse);
   const blobsLeft = await collectBlobs(run, repository, manifests.gone);
-  if (!run.dryRun) layouts.schedule();
   if (manifests.areSomeLeft || blobsLeft > 0) return;
   if (catalog.uploads().some((upload) => upload.repository === repository)) return;
   if (run.dryRun || (await layouts.remove(repository))) {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { millis } from "../../../src/base/units.ts";
 import { type Digest, digestOf, hexOf } from "../../../src/registry/digest.ts";
 import type { InUse } from "../../../src/registry/housekeeping/collect.ts";
@@ -342,7 +343,8 @@ describe("R50: garbage collection", () => {
       await onUnlink();
       await realDisk.unlink(path);
     };
-    await using served = await serveRegistry({ disk: { ...realDisk, unlink } });
+    const sleep = async () => await setImmediate();
+    await using served = await serveRegistry({ disk: { ...realDisk, unlink }, sleep });
     const rules = [{ repositories: "**", keep: { last: 0, untagged_days: 0 } }];
     await served.registry.setPolicy({ rules }, null);
     for (const name of ["a", "b"]) await pushImage(served, name, "v1");
@@ -361,6 +363,11 @@ describe("R50: garbage collection", () => {
       ["expire", "a"],
     ]);
     expect(await tagsOf(served, "b")).toEqual(["v1"]);
+    // Who copies the directory now finds there what the catalog says.
+    const index = Bun.file(`${served.root}/repos/a/index.json`);
+    const named = async () =>
+      (await index.exists()) ? (await index.json()).manifests.length : undefined;
+    while ((await named()) !== 0) await setImmediate();
   });
 
   test("the audit log tells of each tag, however many", async () => {
