@@ -14,6 +14,12 @@ export function sightQueries(db: Database) {
         "update blobs set seen_at = $now where repository = $repository and digest = $digest and seen_at < $before",
       ).run({ repository, digest, now, before: now - SIGHT_EVERY_MS });
     },
+    /** The same of a manifest, which is left out of a push with all that it names. */
+    sightManifest: (repository: string, digest: Digest, now: number): void => {
+      db.query(
+        "update manifests set pushed_at = $now where repository = $repository and digest = $digest and pushed_at < $before",
+      ).run({ repository, digest, now, before: now - SIGHT_EVERY_MS });
+    },
   };
 }
 

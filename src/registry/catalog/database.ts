@@ -47,7 +47,7 @@ create table manifests (
   annotations text not null,
   -- bytes of config and layers
   content_size integer not null,
-  -- when it was last pushed or lost a tag
+  -- when it was last pushed, lost a tag, or was asked for by one who may be about to push
   pushed_at integer not null,
   primary key (repository, digest)
 ) strict, without rowid;

@@ -12,7 +12,7 @@ import { touch } from "./repositories.ts";
 /** A manifest that nothing keeps, and what must still be so when it is removed. */
 export interface Doomed {
   readonly digest: Digest;
-  /** It was not pushed or untagged after this; Unix epoch, ms. */
+  /** It was not pushed, untagged or asked for after this; Unix epoch, ms. */
   readonly before: number;
   /** Nothing that refers to it, by its subject or its tag, was pushed after this. */
   readonly referrersBefore: number;

@@ -20,6 +20,8 @@ const LOOK_UPS_AT_ONCE = 500;
 export async function getManifest({ request, repository, last, parts }: Call): Promise<Response> {
   await parts.mirror?.bringManifest(repository, last);
   const { digest, mediaType, size } = requireManifest(parts, repository, last);
+  const isSighted = request.method === "HEAD" && last.includes(":");
+  if (isSighted) parts.catalog.sightManifest(repository, digest, parts.now());
   const read = (range?: ByteRange) => partOf(parts.storage.read(repository, digest), range);
   return contentResponse(request, { digest, mediaType, size, read });
 }

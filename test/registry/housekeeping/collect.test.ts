@@ -195,6 +195,19 @@ describe("R50: garbage collection", () => {
     expect(await statusOf(served, `a/manifests/${signature}`)).toBe(404);
   });
 
+  test("a manifest that somebody asks for, to leave it out of a push, is still there for that", async () => {
+    await using served = await serveKept({ untagged_days: 0 });
+    const child = await pushUntagged(served, "child");
+    served.wait(10 * DAY);
+    // As oras and crane do: what is there, with all it names, is not pushed again.
+    expect(await statusOf(served, `a/manifests/${child}`)).toBe(200);
+    served.wait(HOUR);
+    expect(counts(await served.collect())).toEqual({});
+    await pushIndex(served, "v1", [child]);
+    const layer = await served.ask("GET", `a/blobs/${digestOf("child")}`);
+    expect(await layer.text()).toBe("child");
+  });
+
   test("what a running job needs stays, with its tag", async () => {
     await using served = await serveKept({ last: 0, untagged_days: 0 });
     const { digest } = await pushImage(served, "a", "v1", { layers: [text("job's")] });
