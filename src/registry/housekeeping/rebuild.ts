@@ -4,14 +4,14 @@
  * Makes the catalog again from what lies on the disk, while no registry runs on it: after `index.db`
  * was damaged, or after a directory was restored that does not fit to it.
  */
-import { rename } from "node:fs/promises";
+import { open as openFile, rename, stat } from "node:fs/promises";
 import type { Clock } from "../../base/deps.ts";
 import { type Catalog, openCatalog } from "../catalog/catalog.ts";
 import { open } from "../catalog/database.ts";
 import type { CatalogCounts } from "../catalog/pages.ts";
 import type { UploadRow } from "../catalog/uploads.ts";
 import { errnoOf, syncPath } from "../storage/durable.ts";
-import { catalogPath } from "../storage/layout.ts";
+import { catalogPath, rootLockPath } from "../storage/layout.ts";
 import { writeLayout } from "../storage/layout-writer.ts";
 import { rebuildCatalog } from "../storage/rebuild.ts";
 import { lockRoot } from "../storage/root-lock.ts";
@@ -30,6 +30,8 @@ export async function rebuildRegistry(root: string, now: Clock): Promise<Rebuild
     const path = catalogPath(root);
     const old = await leaveOld(root, path);
     const before = await putAside(path, now());
+    // SQLite's other files belong to whom this one belongs.
+    for (const each of [path, rootLockPath(root)]) await makeOwned(each, root);
     const catalog = openCatalog(path);
     try {
       const { problems } = await rebuildCatalog(root, catalog, now());
@@ -41,6 +43,19 @@ export async function rebuildRegistry(root: string, now: Clock): Promise<Rebuild
     }
   } finally {
     lock.release();
+  }
+}
+
+/** Root may have been asked to do this: the registry's own user must be able to go on with the file. */
+async function makeOwned(path: string, root: string): Promise<void> {
+  await using file = await openFile(path, "a");
+  const [wanted, found] = [await stat(root), await file.stat()];
+  if (wanted.uid === found.uid && wanted.gid === found.gid) return;
+  try {
+    await file.chown(wanted.uid, wanted.gid);
+  } catch (error) {
+    // Only root can give it away.
+    if (errnoOf(error) !== "EPERM") throw error;
   }
 }
 

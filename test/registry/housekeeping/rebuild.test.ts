@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
-import { readdir, rm, stat, symlink } from "node:fs/promises";
+import { chown, readdir, rm, stat, symlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { millis } from "../../../src/base/units.ts";
 import { type Digest, digestOf } from "../../../src/registry/digest.ts";
@@ -241,6 +241,21 @@ describe("R51: rebuild", () => {
     expect((await rebuildRegistry(root, Date.now)).problems).toEqual([]);
     expect(dumpCatalog(root)).toEqual(before);
     for (const path of foreign) expect((await stat(join(root, path))).size).toBe(1);
+  });
+
+  test("the new catalog belongs to whom the directory belongs, also when root makes it", async () => {
+    const served = await serveRegistry();
+    await using _ = served;
+    const { root } = served;
+    await stop(served);
+    // As far as whoever runs this may: the service's user.
+    if (process.getuid?.() === 0) await chown(root, 65534, 65534);
+    await rm(`${root}/lock.db`);
+    await rebuildRegistry(root, Date.now);
+    const { uid, gid } = await stat(root);
+    for (const name of ["index.db", "lock.db"]) {
+      expect(await stat(join(root, name))).toMatchObject({ uid, gid });
+    }
   });
 
   test("the old catalog lies beside the new one, under the time", async () => {
