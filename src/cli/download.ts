@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { ProvError } from "../base/errors.ts";
 import type { BlobContent } from "../registry/client/blob-stream.ts";
 import { openBlob, type PullDeps } from "../registry/client/pull.ts";
@@ -20,13 +20,24 @@ export interface Download {
  * Fetches a blob into a file, which appears when it is whole and its digest was right, or not at all.
  * What has come is kept in the `.part` file when it is interrupted, and gone on with the next time.
  *
- * @throws {ProvError} as openBlob.
+ * @throws {ProvError} as openBlob; `USAGE` when something else than a file is there.
  */
 export async function download(what: Download, deps: PullDeps): Promise<void> {
+  await requireReplaceable(what.path);
   const partial = `${what.path}.part`;
   const had = await fetchRest(what, deps, partial);
   if (had === "damaged") await fetchRest(what, deps, partial);
   await rename(partial, what.path);
+}
+
+/** For root it would be `/dev/null` itself that a file takes the place of. */
+async function requireReplaceable(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  throw new ProvError(`Cannot write ${path}: it is not a regular file`, {
+    code: "USAGE",
+    hint: "Name a file or a directory.",
+  });
 }
 
 /** @returns "damaged" when what was in the partial file before was not the blob's beginning. */

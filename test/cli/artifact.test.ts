@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, symlink } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { silentLog } from "../../src/base/deps.ts";
@@ -286,6 +286,23 @@ describe("pull", () => {
     await symlink(victim, `${copy}.part`);
     expect((await world.run(`artifact pull a:1 ${copy}`)).code).toBe(2);
     expect(await Bun.file(victim).text()).toBe("precious");
+  });
+
+  test("what is no regular file is left as it is: a pipe, a link to a device", async () => {
+    await using world = await pushed();
+    const pipe = join(world.directory, "pipe");
+    expect(await Bun.spawn(["mkfifo", pipe]).exited).toBe(0);
+    const link = join(world.directory, "link");
+    await symlink("/dev/null", link);
+    for (const path of [pipe, link]) {
+      const before = (await lstat(path)).ino;
+      expect(await world.run(`artifact pull a:1 ${path}`)).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/^prov: Cannot write .*: it is not a regular file/),
+      });
+      expect((await lstat(path)).ino).toBe(before);
+      expect(existsSync(`${path}.part`)).toBe(false);
+    }
   });
 
   test.each([
