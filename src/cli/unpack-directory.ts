@@ -21,10 +21,10 @@ export async function unpackDirectory(tarball: string, path: string): Promise<vo
       { stdin: "ignore", stdout: "ignore", stderr: "pipe" },
     );
     const complaint = (await child.stderr.text()).trim();
-    if ((await child.exited) !== 0) throw notADirectory(tarball, complaint.slice(0, 300));
+    if ((await child.exited) !== 0) throw notADirectory(path, complaint.slice(0, 300));
     const [only, ...others] = await readdir(room, { withFileTypes: true });
     if (only?.isDirectory() !== true || others.length > 0) {
-      throw notADirectory(tarball, "something else is at its top");
+      throw notADirectory(path, "something else is at its top");
     }
     await rename(join(room, only.name), path);
   } finally {
@@ -32,8 +32,8 @@ export async function unpackDirectory(tarball: string, path: string): Promise<vo
   }
 }
 
-function notADirectory(tarball: string, cause: string): ProvError {
-  return new ProvError(`Cannot unpack ${tarball}: it is not the tar of one directory`, {
+function notADirectory(path: string, cause: string): ProvError {
+  return new ProvError(`Cannot unpack ${path}: it is not the tar of one directory`, {
     code: "ARTIFACT_INVALID",
     cause,
   });

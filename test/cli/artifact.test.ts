@@ -346,7 +346,38 @@ describe("pull", () => {
       { title: "y/same", bytes: noise(1000, 3) },
     ]);
     const twice = await world.run(`artifact pull os/debian:1 ${into} --all`);
-    expect(twice).toMatchObject({ code: 1, err: expect.stringContaining("several are called") });
+    expect(twice).toMatchObject({ code: 1, err: expect.stringContaining("several need the name") });
+  });
+
+  test("--all: a file that is called as another one is while it comes", async () => {
+    await using world = await World.open();
+    await pushLayers(world, [
+      { title: "a.part", bytes: noise(500, 2) },
+      { title: "a", bytes: noise(1000, 3) },
+    ]);
+    const ran = await world.run(`artifact pull os/debian:1 ${join(world.directory, "into")} --all`);
+    expect(ran).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/: several need the name .*into\/a\.part$/m),
+    });
+  });
+
+  test("--all: a directory's tar takes no other file's place", async () => {
+    await using world = await World.open();
+    const child = Bun.spawn(["sh", "-euc", "mkdir site; tar -cf out.tar site"], {
+      cwd: world.directory,
+    });
+    expect(await child.exited).toBe(0);
+    const bytes = await Bun.file(join(world.directory, "out.tar")).bytes();
+    await pushLayers(world, [
+      { title: "site.tar", bytes: noise(1000, 2) },
+      { title: "site", bytes, isDirectory: true },
+    ]);
+    const into = join(world.directory, "into");
+    const ran = await world.run(`artifact pull os/debian:1 ${into} --all`);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect((await readdir(into)).toSorted()).toEqual(["site", "site.tar"]);
+    expect(await Bun.file(join(into, "site.tar")).bytes()).toEqual(noise(1000, 2));
   });
 
   test("--all unpacks directories, but only the tar of one directory", async () => {
@@ -386,6 +417,7 @@ describe("pull", () => {
       if (!script.includes("link")) expect(ran.code).toBe(1);
       expect(existsSync(join(world.directory, "outside-x"))).toBe(false);
       expect(existsSync(outside)).toBe(false);
+      expect((await readdir(into)).filter((name) => name.startsWith("."))).toEqual([]);
     }
   });
 

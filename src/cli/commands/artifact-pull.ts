@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { existsSync } from "node:fs";
 import { mkdir, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ProvError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import {
@@ -72,7 +72,7 @@ async function pullAll(cli: Cli, source: ArtifactSource, directory: string): Pro
     layer,
     path: join(directory, nameFor(layer, source)),
   }));
-  requireDistinct(files.map(({ path }) => path));
+  requireDistinct(files.flatMap(({ layer, path }) => namesOf(layer, path)));
   await onFile("write", directory, () => mkdir(directory, { recursive: true }));
   const pulled: Pulled[] = [];
   for (const { layer, path } of files) {
@@ -122,11 +122,21 @@ async function fetchDirectory(
       hint: "Pull into another directory.",
     });
   }
-  const tarball = `${path}.tar`;
+  const tarball = tarballOf(layer, path);
   await fetchLayer(cli, source, layer, tarball);
-  await onFile("write", path, () => unpackDirectory(tarball, path));
-  await rm(tarball);
+  await onFile("write", path, () => unpackDirectory(tarball, path)).finally(() => rm(tarball));
   return path;
+}
+
+/** Where a directory's tar waits to be unpacked: not where anybody keeps a file. */
+function tarballOf({ digest }: Layer, path: string): string {
+  return join(dirname(path), `.prov-${digest.slice(-16)}.tar`);
+}
+
+/** Every name that is written on the way to `path`. */
+function namesOf(layer: Layer, path: string): string[] {
+  const file = layer.isDirectory ? tarballOf(layer, path) : path;
+  return [path, `${file}.part`];
 }
 
 /**
@@ -146,7 +156,7 @@ function nameFor({ title = "", digest }: Layer, { repository, reference }: Artif
 function requireDistinct(paths: readonly string[]): void {
   const twice = paths.find((path, i) => paths.indexOf(path) !== i);
   if (twice === undefined) return;
-  throw new ProvError(`Cannot pull all files: several are called ${twice}`, {
+  throw new ProvError(`Cannot pull all files: several need the name ${twice}`, {
     code: "ARTIFACT_INVALID",
     hint: "Use oras, which keeps the folders of their names.",
   });
