@@ -50,6 +50,8 @@ export async function connect({ terminal, fetch }: Cli): Promise<Api> {
         ...init,
         method,
         headers,
+        // It would take a new user's password, or a BMC's, wherever it leads.
+        redirect: "manual",
         signal: terminal.signal,
         ...(ca !== null && { tls: { ca } }),
       });
@@ -60,6 +62,10 @@ export async function connect({ terminal, fetch }: Cli): Promise<Api> {
         cause: error,
         hint: "Set PROV_URL to the controller's address, and check that prov serve is running there.",
       });
+    }
+    const elsewhere = response.headers.get("location");
+    if (response.status >= 300 && response.status < 400 && elsewhere !== null) {
+      throw redirected(url, elsewhere);
     }
     if (!response.ok) throw await refusal(response, `${method} ${path}`);
     return response;
@@ -85,6 +91,14 @@ export async function connect({ terminal, fetch }: Cli): Promise<Api> {
       return text === "" ? undefined : parseAnswer(text, url);
     },
   };
+}
+
+function redirected(url: string, elsewhere: string): ProvError {
+  const origin = URL.parse(elsewhere, url)?.origin ?? elsewhere;
+  return new ProvError(`Cannot use ${url}: it leads to ${origin}`, {
+    code: "CONTROLLER_UNREACHABLE",
+    hint: "Set PROV_URL to the controller's own address.",
+  });
 }
 
 function parseAnswer(text: string, url: string): unknown {

@@ -155,6 +155,32 @@ describe("connecting to a controller", () => {
     expect(err).toContain("Check that PROV_URL is the address of a prov controller.");
   });
 
+  test("R53: follows no redirect, which would take a password along", async () => {
+    const heard: string[] = [];
+    await using elsewhere = Bun.serve({
+      port: 0,
+      async fetch(request) {
+        heard.push(await request.text());
+        return Response.json({});
+      },
+    });
+    const location = new URL("/api/v1/users", elsewhere.url).href;
+    await using controller = Bun.serve({
+      port: 0,
+      fetch: () => new Response(null, { status: 307, headers: { location } }),
+    });
+    const ran = await run(["user", "add", "mia", "--password-file=-"], {
+      env: { PROV_URL: controller.url.href },
+      stdin: "CANARY",
+    });
+    expect(heard).toEqual([]);
+    expect(ran).toMatchObject({
+      code: 5,
+      out: "",
+      err: expect.stringContaining(`it leads to ${elsewhere.url.origin}`),
+    });
+  });
+
   test("reads client.yaml, and the environment wins over it", async () => {
     await file("prov/client.yaml", "url: http://10.0.0.9:1\nuser: mia\npassword: CANARY-file\n");
     const asked: string[] = [];
