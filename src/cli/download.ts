@@ -6,6 +6,7 @@ import type { BlobContent } from "../registry/client/blob-stream.ts";
 import { openBlob, type PullDeps } from "../registry/client/pull.ts";
 import type { Remote } from "../registry/client/remote.ts";
 import { algorithmOf } from "../registry/digest.ts";
+import { claimFile } from "./file-claim.ts";
 
 export interface Download {
   readonly source: Remote;
@@ -20,14 +21,41 @@ export interface Download {
  * Fetches a blob into a file, which appears when it is whole and its digest was right, or not at all.
  * What has come is kept in the `.part` file when it is interrupted, and gone on with the next time.
  *
- * @throws {ProvError} as openBlob; `USAGE` when something else than a file is there.
+ * @throws {ProvError} as openBlob; `USAGE` when something else than a file is there, `CONFLICT` while
+ *   another process fetches into it.
  */
 export async function download(what: Download, deps: PullDeps): Promise<void> {
   await requireReplaceable(what.path);
   const partial = `${what.path}.part`;
-  const had = await fetchRest(what, deps, partial);
-  if (had === "damaged") await fetchRest(what, deps, partial);
-  await rename(partial, what.path);
+  const { file, claim } = await openPart(partial);
+  using _ = claim;
+  try {
+    const had = await fetchRest(what, deps, file);
+    if (had === "damaged") await fetchRest(what, deps, file);
+    await rename(partial, what.path);
+  } catch (error) {
+    await removeEmpty(partial);
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Two that wrote into one file would each find their own bytes right, and leave a mixture. */
+async function openPart(path: string): Promise<{ file: FileHandle; claim: Disposable }> {
+  // Whoever can write here must not choose what is overwritten.
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+  for (;;) {
+    const file = await open(path, flags, 0o666);
+    const { dev, ino } = await file.stat();
+    const claim = claimFile({ dev, ino });
+    // Whoever had it may have finished it meanwhile: then it is a partial file no more.
+    const isStill = (await stat(path).catch(() => undefined))?.ino === ino;
+    if (claim !== undefined && isStill) return { file, claim };
+    claim?.[Symbol.dispose]();
+    await file.close();
+    if (isStill) throw inUse(path);
+  }
 }
 
 /** For root it would be `/dev/null` itself that a file takes the place of. */
@@ -44,12 +72,9 @@ async function requireReplaceable(path: string): Promise<void> {
 async function fetchRest(
   what: Download,
   deps: PullDeps,
-  partial: string,
+  file: FileHandle,
 ): Promise<"whole" | "damaged"> {
   const { source, blob, signal, onProgress } = what;
-  // Whoever can write here must not choose what is overwritten.
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-  const file = await open(partial, flags, 0o666);
   let had = 0;
   try {
     const have = await hashPart(file, what);
@@ -68,9 +93,6 @@ async function fetchRest(
     if (isWrong) await file.truncate(0);
     if (isWrong && had > 0) return "damaged";
     throw error;
-  } finally {
-    await file.close();
-    await removeEmpty(partial, blob.size);
   }
 }
 
@@ -102,7 +124,14 @@ async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): 
   }
 }
 
-async function removeEmpty(path: string, wanted: number): Promise<void> {
+async function removeEmpty(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);
-  if (found?.size === 0 && wanted > 0) await rm(path, { force: true });
+  if (found?.size === 0) await rm(path, { force: true });
+}
+
+function inUse(path: string): ProvError {
+  return new ProvError(`Cannot write ${path}: another prov is writing it`, {
+    code: "CONFLICT",
+    hint: "Wait for the other one, or give this one a file of its own.",
+  });
 }

@@ -288,6 +288,44 @@ describe("pull", () => {
     expect(await Bun.file(victim).text()).toBe("precious");
   });
 
+  test("R49: two at once do not write into one file", async () => {
+    await using world = await pushed();
+    const other = await world.file("other.tar", noise(2_000_000, 9));
+    expect((await world.run(`artifact push ${other} a:2`)).code).toBe(0);
+    const copy = join(world.directory, "copy");
+    const [half, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const pausing: typeof world.fetch = async (url, init) => {
+      const response = await world.fetch(url, init);
+      if (!url.includes("/blobs/")) return response;
+      const bytes = await response.bytes();
+      const parts = async function* () {
+        yield bytes.subarray(0, 1_000_000);
+        half.resolve();
+        await goOn.promise;
+        yield bytes.subarray(1_000_000);
+      };
+      return new Response(parts());
+    };
+    const { now, sleep } = world.site.clock;
+    const outside = { now, sleep, fetch: pausing };
+    const first = main(["artifact", "pull", "a:1", copy], terminalOf(world), outside);
+    await half.promise;
+    for (const reference of ["a:1", "a:2"]) {
+      expect(await world.run(`artifact pull ${reference} ${copy}`)).toMatchObject({
+        code: 1,
+        out: "",
+        err: expect.stringMatching(
+          /^prov: Cannot write .*copy\.part: another prov is writing it\n/,
+        ),
+      });
+    }
+    goOn.resolve();
+    expect(await first).toBe(0);
+    expect(await Bun.file(copy).bytes()).toEqual(content);
+    expect(await world.run(`artifact pull a:2 ${copy}`)).toMatchObject({ code: 0, err: "" });
+    expect(await Bun.file(copy).bytes()).toEqual(noise(2_000_000, 9));
+  });
+
   test("what is no regular file is left as it is: a pipe, a link to a device", async () => {
     await using world = await pushed();
     const pipe = join(world.directory, "pipe");

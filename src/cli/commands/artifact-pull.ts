@@ -100,7 +100,8 @@ async function fetchLayer(
     );
   } catch (error) {
     const kept = await stat(`${path}.part`).catch(() => undefined);
-    if (kept !== undefined) {
+    const isOurs = !(error instanceof ProvError && error.code === "CONFLICT");
+    if (kept !== undefined && isOurs) {
       cli.terminal.err(
         `${path}.part has ${formatBytes(kept.size)} of ${formatBytes(layer.size)}: the same command goes on with it`,
       );
