@@ -19,7 +19,7 @@ export const EXIT_CODES_HELP = `Exit codes:
   2  wrong usage, configuration or recipe
   3  the job failed
   4  the job was canceled
-  5  the controller was not reached
+  5  the controller, or a registry, was not reached
   6  not logged in, or not allowed
 prov dispatch has its own, 10 to 18 and 20: what was wrong with the task.`;
 
@@ -28,6 +28,7 @@ const BY_CODE: { readonly [Code in ErrorCode]?: number } = {
   CONFIG_INVALID: EXIT.usage,
   RECIPE_INVALID: EXIT.usage,
   CONTROLLER_UNREACHABLE: EXIT.unreachable,
+  REGISTRY_UNREACHABLE: EXIT.unreachable,
   UNAUTHENTICATED: EXIT.refused,
   FORBIDDEN: EXIT.refused,
 };

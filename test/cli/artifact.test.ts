@@ -132,6 +132,24 @@ test("nobody but a user of the controller pushes (exit code 6)", async () => {
   expect((await world.run(words, { as: "reader" })).code).toBe(6);
 });
 
+test.each(["pull a:1 /nonexistent/copy", "show a:1", "list"])(
+  "%s: a controller that is away (exit code 5)",
+  async (words) => {
+    const terminal = new FakeTerminal({ env: { PROV_USER: "a", PROV_PASSWORD: "a" } });
+    let now = 0;
+    const code = await main(["artifact", ...words.split(" ")], terminal, {
+      fetch: () => Promise.reject(new Error("connection refused")),
+      now: () => now,
+      sleep(ms) {
+        now += ms;
+        return Promise.resolve();
+      },
+    });
+    expect({ code, out: terminal.outLines }).toEqual({ code: 5, out: [] });
+    expect(terminal.errLines.join("\n")).toMatch(/^prov: Cannot .*: connection refused$/m);
+  },
+);
+
 test("a pull that fails leaves no file, and says why", async () => {
   await using world = await World.open();
   const file = await world.file("root.tar", "x".repeat(1000));
