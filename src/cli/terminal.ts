@@ -25,11 +25,24 @@ export function untilStopped(signal: AbortSignal): Promise<void> {
   });
 }
 
+const stopped = (why: string) => new DOMException(`Stopped by ${why}`, "AbortError");
+
 export function processTerminal(): Terminal {
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.on(name, () => stop.abort(new DOMException(`Stopped by ${name}`, "AbortError")));
+    process.on(name, () => stop.abort(stopped(name)));
   }
+  process.stdout.on("error", (error) => {
+    // Whoever reads has enough, as `head` has: no reason to complain.
+    const isLeft = "code" in error && error.code === "EPIPE";
+    if (!isLeft) {
+      process.stderr.write(`prov: Cannot write to standard output: ${error.message}\n`);
+      process.on("exit", () => {
+        process.exitCode = 1;
+      });
+    }
+    stop.abort(stopped("its output"));
+  });
   let drawn = false;
   const clear = () => {
     if (drawn) process.stderr.write("\r\u001b[K");

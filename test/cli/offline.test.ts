@@ -203,6 +203,28 @@ describe("connecting to a controller", () => {
   });
 });
 
+describe("as a process", () => {
+  const PROV = `"${process.execPath}" "${join(import.meta.dir, "../../src/main.ts")}"`;
+  const shell = async (script: string) => {
+    const child = Bun.spawn(["sh", "-c", script], { stdout: "pipe", stderr: "pipe" });
+    const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    return { out, err, code: await child.exited };
+  };
+
+  test("whoever has read enough may leave", async () => {
+    const ran = await shell(`{ ${PROV} version; echo "exit $?" >&2; } | true`);
+    expect(ran.err).toBe("exit 0\n");
+  });
+
+  test("an output that is lost is a failure", async () => {
+    expect(await shell(`${PROV} version > /dev/full`)).toEqual({
+      code: 1,
+      out: "",
+      err: expect.stringMatching(/^prov: Cannot write to standard output: ENOSPC.*\n$/),
+    });
+  });
+});
+
 describe("prov plan", () => {
   test("prints what the agent would do", async () => {
     const { code, out, err } = await run(["plan", RECIPE]);
