@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { ProvError } from "../base/errors.ts";
-import type { BlobContent } from "../registry/client/blob-stream.ts";
+import { type BlobContent, OtherBytes } from "../registry/client/blob-stream.ts";
 import { openBlob, type PullDeps } from "../registry/client/pull.ts";
 import type { Remote } from "../registry/client/remote.ts";
 import { algorithmOf } from "../registry/digest.ts";
@@ -89,7 +89,7 @@ async function fetchRest(
     await file.sync();
     return "whole";
   } catch (error) {
-    const isWrong = error instanceof ProvError && error.code === "ARTIFACT_INVALID";
+    const isWrong = error instanceof OtherBytes;
     if (isWrong) await file.truncate(0);
     if (isWrong && had > 0) return "damaged";
     throw error;

@@ -306,6 +306,23 @@ describe("pull", () => {
     expect(await Bun.file(victim).text()).toBe("precious");
   });
 
+  test("R49: a registry that refuses the rest takes nothing away", async () => {
+    await using world = await pushed();
+    const copy = join(world.directory, "copy");
+    const part = content.slice(0, 900_000);
+    await Bun.write(`${copy}.part`, part);
+    const { now, sleep } = world.site.clock;
+    const refusing: typeof world.fetch = (url, init) =>
+      url.includes("/blobs/")
+        ? Promise.resolve(new Response("not today", { status: 400 }))
+        : world.fetch(url, init);
+    const terminal = terminalOf(world);
+    const words = ["artifact", "pull", "a:1", copy];
+    expect(await main(words, terminal, { now, sleep, fetch: refusing })).toBe(1);
+    expect(terminal.errLines.join("\n")).toContain("HTTP 400: not today");
+    expect(await Bun.file(`${copy}.part`).bytes()).toEqual(part);
+  });
+
   test("R49: two at once do not write into one file", async () => {
     await using world = await pushed();
     const other = await world.file("other.tar", noise(2_000_000, 9));

@@ -18,11 +18,14 @@ export interface WantedBlob extends BlobContent {
   readonly have?: { readonly size: number; readonly hasher: Bun.CryptoHasher };
 }
 
+/** What came is not the blob: none of it is worth keeping. */
+export class OtherBytes extends ProvError {}
+
 const DEFAULT_STALL: Millis = seconds(60);
 
 /**
  * The bytes of a blob as a stream that reads ahead no more than one chunk: a slow consumer slows the
- * registry down. Errors when the size or the digest is not the blob's.
+ * registry down. Errors with {@link OtherBytes} when the size or the digest is not the blob's.
  */
 export function streamBlob(
   source: Remote,
@@ -67,7 +70,7 @@ async function* verified(
   }
   const found = `${algorithmOf(blob.digest)}:${hasher.digest("hex")}`;
   if (found === blob.digest) return undefined;
-  throw new ProvError(`Cannot use ${blob.digest}: the bytes that came have digest ${found}`, {
+  throw new OtherBytes(`Cannot use ${blob.digest}: the bytes that came have digest ${found}`, {
     code: "ARTIFACT_INVALID",
     hint: "The registry's copy is damaged, or something on the way changes it: push it again.",
   });
@@ -143,8 +146,8 @@ function startOf(response: Response, offset: number): number {
   throw new Error(`asked for bytes from ${offset}, got them from ${start}`);
 }
 
-function tooLong(blob: BlobContent): ProvError {
-  return new ProvError(`Cannot use ${blob.digest}: it is longer than its ${blob.size} bytes`, {
+function tooLong(blob: BlobContent): OtherBytes {
+  return new OtherBytes(`Cannot use ${blob.digest}: it is longer than its ${blob.size} bytes`, {
     code: "ARTIFACT_INVALID",
   });
 }
