@@ -51,14 +51,17 @@ interface State {
 
 /** `sending  [###-------]  30%  3.3 GiB of 11 GiB  110 MiB/s  1 min 10 s left`, in one line. */
 export function renderProgress({ what, done, total, samples }: State, columns: number): string {
-  const parts = [what, progressBar(done, total, BAR_WIDTH)];
-  parts.push(`${formatBytes(done)} of ${formatBytes(total)}`);
+  const parts = [`${formatBytes(done)} of ${formatBytes(total)}`];
   const speed = speedOf(samples);
   if (speed > 0) {
     parts.push(`${formatBytes(Math.round(speed))}/s`);
     if (done < total) parts.push(`${formatDuration(((total - done) / speed) * 1000)} left`);
   }
-  return parts.join("  ").slice(0, columns - 1);
+  const text = parts.join("  ");
+  // The bar gives way to what it cannot say.
+  const room = columns - 1 - [what, progressBar(done, total, 0), text].join("  ").length;
+  const bar = progressBar(done, total, Math.min(BAR_WIDTH, Math.max(0, room)));
+  return [what, bar, text].join("  ").slice(0, columns - 1);
 }
 
 /** Bytes per second; 0 while it is not known. */

@@ -48,6 +48,7 @@ export function processTerminal(): Terminal {
     if (drawn) process.stderr.write("\r\u001b[K");
     drawn = false;
   };
+  process.on("exit", clear);
   return {
     out(line) {
       clear();
@@ -62,7 +63,8 @@ export function processTerminal(): Terminal {
       drawn = true;
     },
     isInteractive: process.stderr.isTTY === true,
-    columns: process.stderr.columns ?? 80,
+    // A serial console may say 0.
+    columns: process.stderr.columns || 80,
     env: process.env,
     signal: stop.signal,
     uid: process.getuid?.() ?? 0,

@@ -42,7 +42,20 @@ test.each([
   },
 ])("$what", ({ state, line }) => {
   expect(renderProgress({ what: "sending", ...state }, 120)).toBe(line);
-  expect(renderProgress({ what: "sending", ...state }, 40)).toBe(line.slice(0, 39));
+  expect(renderProgress({ what: "sending", ...state }, 20)).toBe(
+    line.replace(/\[.{30}\]/, "[]").slice(0, 19),
+  );
+});
+
+test("on a terminal of 80 columns the bar is what is short", () => {
+  const samples = [
+    { time: 0, done: 0 },
+    { time: 5000, done: 2000 * MIB },
+  ];
+  const state = { what: "receiving root.tar.zst", done: 2000 * MIB, total: 12_000 * MIB, samples };
+  expect(renderProgress(state, 80)).toBe(
+    "receiving root.tar.zst  [#----]  16%  2.0 GiB of 11.7 GiB  400 MiB/s  25 s left",
+  );
 });
 
 describe("on a terminal", () => {
