@@ -8,7 +8,7 @@ import { ProvError } from "../base/errors.ts";
  * It appears when it is whole, where nothing was before.
  *
  * @param path where the directory goes.
- * @throws {ProvError} `ARTIFACT_INVALID` for a tar with anything else in it.
+ * @throws {ProvError} `ARTIFACT_INVALID` for a tar with anything else in it, or with devices.
  */
 export async function unpackDirectory(tarball: string, path: string): Promise<void> {
   const parent = dirname(path);
@@ -16,8 +16,12 @@ export async function unpackDirectory(tarball: string, path: string): Promise<vo
   const room = await mkdtemp(join(parent, ".prov-unpack-"));
   try {
     // GNU tar itself keeps every entry below its directory, whatever its name or a link says.
+    // For root the last two are not tar's own choice: it would make set-user-ID programs.
     const child = Bun.spawn(
-      ["tar", "--extract", `--file=${tarball}`, `--directory=${room}`, "--no-same-owner"],
+      [
+        ...["tar", "--extract", `--file=${tarball}`, `--directory=${room}`],
+        ...["--no-same-owner", "--no-same-permissions"],
+      ],
       { stdin: "ignore", stdout: "ignore", stderr: "pipe" },
     );
     const complaint = (await child.stderr.text()).trim();
@@ -26,6 +30,12 @@ export async function unpackDirectory(tarball: string, path: string): Promise<vo
     if (only?.isDirectory() !== true || others.length > 0) {
       throw notADirectory(path, "something else is at its top");
     }
+    const inside = await readdir(room, { recursive: true, withFileTypes: true });
+    // Root has made them: the machine's disk, for everybody to write to.
+    const odd = inside.find(
+      (entry) => !(entry.isFile() || entry.isDirectory() || entry.isSymbolicLink()),
+    );
+    if (odd !== undefined) throw notADirectory(path, `${odd.name} is a device or a pipe`);
     await rename(join(room, only.name), path);
   } finally {
     await rm(room, { recursive: true, force: true });

@@ -463,7 +463,7 @@ describe("pull", () => {
     };
     const isDirectory = true;
     const good = await tarOf(
-      "mkdir -p site/etc; echo hi > site/etc/motd; tar -czf out.tar.gz site",
+      "mkdir -p site/etc; echo hi > site/etc/motd; chmod 6777 site/etc/motd; tar -czf out.tar.gz site",
     );
     await pushLayers(world, [{ title: "site", bytes: good, isDirectory }]);
     const into = join(world.directory, "into");
@@ -471,6 +471,7 @@ describe("pull", () => {
     expect(pulled).toMatchObject({ code: 0, err: "" });
     expect(await readdir(into)).toEqual(["site"]);
     expect(await Bun.file(join(into, "site/etc/motd")).text()).toBe("hi\n");
+    expect((await lstat(join(into, "site/etc/motd"))).mode & 0o6000).toBe(0);
     const again = await world.run(`artifact pull os/debian:1 ${into} --all`);
     expect(again.err).toMatch(/^prov: Cannot unpack .*\/site: something else is there/);
 
@@ -483,11 +484,13 @@ describe("pull", () => {
        tar -rf out.tar --transform='s,^\\.,site/link,' .${outside}/x; gzip out.tar`,
       `echo x > x; tar -cPf out.tar --transform='s,^,../../outside-,' x; gzip out.tar`,
       "echo no > out.tar.gz",
+      "mkdir -p site/a; mkfifo site/a/pipe; tar -czf out.tar.gz site",
     ]) {
       const bad = await tarOf(script);
       await pushLayers(world, [{ title: "bad", bytes: bad, isDirectory }]);
       const ran = await world.run(`artifact pull os/debian:1 ${into} --all`);
       if (!script.includes("link")) expect(ran.code).toBe(1);
+      expect(existsSync(join(into, "bad"))).toBe(script.includes("link") && ran.code === 0);
       expect(existsSync(join(world.directory, "outside-x"))).toBe(false);
       expect(existsSync(outside)).toBe(false);
       expect((await readdir(into)).filter((name) => name.startsWith("."))).toEqual([]);
