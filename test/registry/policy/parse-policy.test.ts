@@ -202,7 +202,7 @@ test("the schema and parsePolicy() agree on any document, and what is read is wr
         expect(parsePolicy(renderPolicy(policy)).policy).toEqual(policy);
       }
     }),
-    { numRuns: 500 },
+    { numRuns: 2000 },
   );
   expect(Math.min(seen.taken, seen.refused)).toBeGreaterThan(20);
 }, 30_000);
