@@ -93,6 +93,17 @@ export async function connect({ terminal, fetch }: Cli): Promise<Api> {
   };
 }
 
+/**
+ * As {@link connect}, for what goes on patiently when the line drops: a wrong address, or a controller that is not
+ * there, must be said at once and not after a quarter of an hour.
+ * @throws {ProvError} also `CONTROLLER_UNREACHABLE`
+ */
+export async function reach(cli: Cli): Promise<Api> {
+  const api = await connect(cli);
+  await api.call("GET", "/healthz");
+  return api;
+}
+
 function redirected(url: string, elsewhere: string): ProvError {
   const origin = URL.parse(elsewhere, url)?.origin ?? elsewhere;
   return new ProvError(`Cannot use ${url}: it leads to ${origin}`, {

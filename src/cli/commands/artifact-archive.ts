@@ -24,7 +24,7 @@ import { writeArchive } from "../../registry/archive/write-archive.ts";
 import { fits } from "../../registry/policy/policy.ts";
 import { parsePrivateKey, type Signer } from "../../registry/signatures/private-key.ts";
 import { type PublicKey, parsePublicKey } from "../../registry/signatures/public-key.ts";
-import { type Api, connect } from "../api-client.ts";
+import { type Api, reach } from "../api-client.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
 import { nameOf, onFile, readSecret, readText } from "../files.ts";
 import { clientDeps, ownReference } from "../own-reference.ts";
@@ -86,7 +86,7 @@ async function exportArtifacts(cli: Cli, args: ExportArgs): Promise<void> {
   const { output } = args;
   const { signal } = cli.terminal;
   const signer = args.signKey === undefined ? null : await readSigner(cli, args.signKey, args);
-  const api = await connect(cli);
+  const api = await reach(cli);
   const source = exportSource(siteOf(api), { ...clientDeps(cli), signal });
   const wanted = await expand(api, args);
   const collection = await collect(wanted, source, args.referrers);
@@ -167,7 +167,7 @@ async function importArtifacts(cli: Cli, args: ImportArgs): Promise<void> {
   const { signal } = cli.terminal;
   const memory = uploadMemory(cli);
   const deps = { ...clientDeps(cli), signal, ...(memory !== undefined && { memory }) };
-  const site = importTarget(siteOf(await connect(cli)), deps);
+  const site = importTarget(siteOf(await reach(cli)), deps);
   const isDry = args.dryRun === true;
   const show = createProgress(cli);
   const done = await executeImport(prepared.steps, archive, isDry ? onlyLooking(site) : site, {

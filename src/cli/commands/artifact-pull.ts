@@ -10,7 +10,7 @@ import {
   resolveArtifact,
   resolveLayers,
 } from "../../registry/client/pull.ts";
-import { connect } from "../api-client.ts";
+import { reach } from "../api-client.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
 import { download } from "../download.ts";
 import { onFile, STDIN } from "../files.ts";
@@ -44,7 +44,7 @@ async function pull(cli: Cli, args: PullArgs): Promise<void> {
       hint: "Name a file or a directory.",
     });
   }
-  const source = { ...remoteOf(await connect(cli), repository), reference };
+  const source = { ...remoteOf(await reach(cli), repository), reference };
   const pulled = await (args.all === true ? pullAll : pullOne)(cli, source, args.file);
   const [first] = pulled;
   const document = args.all === true ? { files: pulled } : first;

@@ -4,7 +4,7 @@ import { formatBytes } from "../../base/units.ts";
 import { ARTIFACT_KINDS } from "../../registry/client/media-types.ts";
 import { type PushFileDeps, pushFile } from "../../registry/client/push.ts";
 import { ZSTD_LEVELS } from "../../registry/client/recompress.ts";
-import { connect } from "../api-client.ts";
+import { reach } from "../api-client.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
 import { onFile } from "../files.ts";
 import { clientDeps, ownReference, remoteOf } from "../own-reference.ts";
@@ -51,7 +51,7 @@ async function push(cli: Cli, args: PushArgs): Promise<void> {
   }
   const artifactType = artifactTypeOf(args.type);
   const zstdLevel = zstdLevelOf(args);
-  const api = await connect(cli);
+  const api = await reach(cli);
   const { env, signal } = cli.terminal;
   const target = { ...remoteOf(api, repository), tag: tag ?? "latest" };
   const memory = uploadMemory(cli);

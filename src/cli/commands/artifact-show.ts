@@ -3,7 +3,7 @@ import { formatBytes } from "../../base/units.ts";
 import { type Description, describeArtifact } from "../../registry/client/describe.ts";
 import { nameOf } from "../../registry/client/remote.ts";
 import type { Descriptor } from "../../registry/manifest.ts";
-import { connect } from "../api-client.ts";
+import { reach } from "../api-client.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
 import { clientDeps, ownReference, remoteOf } from "../own-reference.ts";
 import { lines, table } from "../table.ts";
@@ -14,7 +14,7 @@ export function showCommand(cli: Cli): Command {
     describe: "what an artifact is made of, and what refers to it",
     run: async (args) => {
       const { repository, reference } = ownReference(args.reference);
-      const source = remoteOf(await connect(cli), repository);
+      const source = remoteOf(await reach(cli), repository);
       const found = await describeArtifact(source, reference, clientDeps(cli), cli.terminal.signal);
       const name = nameOf(source, reference);
       print(cli, args.json, toDocument(name, found), () => render(name, found));

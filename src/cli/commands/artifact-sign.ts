@@ -7,7 +7,7 @@ import { nameKeys } from "../../registry/signatures/claim.ts";
 import { parsePrivateKey } from "../../registry/signatures/private-key.ts";
 import { parsePublicKey } from "../../registry/signatures/public-key.ts";
 import { describeRejected, verifyArtifact } from "../../registry/signatures/verify.ts";
-import { connect } from "../api-client.ts";
+import { reach } from "../api-client.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
 import { nameOf, readSecret, readText } from "../files.ts";
 import { journalLog } from "../journal-log.ts";
@@ -114,7 +114,7 @@ async function readKeys(cli: Cli, paths: readonly string[]): Promise<Record<stri
 
 /** The controller's registry, and what it takes to speak to it. */
 async function meet(cli: Cli, repository: string) {
-  const { url, authorization, ca } = await connect(cli);
+  const { url, authorization, ca } = await reach(cli);
   const { fetch, sleep, now, terminal } = cli;
   return {
     target: { registry: url, repository, authorization, ca },
