@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Fetch } from "../base/deps.ts";
+import { isDistrust } from "../base/distrust.ts";
 import { ProvError } from "../base/errors.ts";
 import type { JsonObject } from "../base/json.ts";
 import { type Millis, seconds } from "../base/units.ts";
 import { type Answer, readAnswer } from "./answer.ts";
-import { isDistrust } from "./tls.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
@@ -88,7 +88,8 @@ function toInit(request: HttpRequest, signal: AbortSignal): BunFetchRequestInit 
 
 function noAnswer(request: HttpRequest, origin: string, cause: unknown): ProvError {
   const trying = `Cannot ${request.method} ${request.path} on the BMC at ${origin}`;
-  if (isDistrust(cause)) {
+  const isPinned = cause instanceof ProvError && cause.code === "BMC_UNTRUSTED";
+  if (isPinned || isDistrust(cause)) {
     return new ProvError(`${trying}: its certificate is not trusted`, {
       code: "BMC_UNTRUSTED",
       cause,

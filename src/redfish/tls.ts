@@ -18,10 +18,6 @@ export type BmcTls =
 
 const HANDSHAKE_TIMEOUT: Millis = seconds(15);
 
-/** Causes by which a TLS stack says that it reached the BMC and does not trust its certificate. */
-const DISTRUST =
-  /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|CERT_|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
-
 /**
  * The `fetch` that trusts as `tls` says.
  *
@@ -78,12 +74,6 @@ export async function readFingerprint(url: string, signal?: AbortSignal): Promis
 }
 
 const isIp = (host: string): boolean => host.includes(":") || /^[\d.]+$/.test(host);
-
-/** True when a request failed because the peer's certificate was not trusted. */
-export function isDistrust(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" && (code === "BMC_UNTRUSTED" || DISTRUST.test(code));
-}
 
 const normalize = (fingerprint: string): string => fingerprint.replaceAll(":", "").toLowerCase();
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+import { isDistrust } from "../../base/distrust.ts";
 import { ProvError } from "../../base/errors.ts";
 import { formatDuration, type Millis, millis, minutes, seconds } from "../../base/units.ts";
+import { errnoOf } from "../storage/durable.ts";
 import type { ClientDeps } from "./remote.ts";
 
 const DEFAULT_PATIENCE: Millis = minutes(15);
@@ -27,7 +29,7 @@ export interface Patience {
   /**
    * Waits before the next attempt.
    * @throws the error itself when no repetition helps; {@link ProvError} `REGISTRY_UNREACHABLE`
-   *   when the patience is used up.
+   *   when the patience is used up, or the registry's certificate is not trusted.
    */
   pause(error: unknown): Promise<void>;
 }
@@ -50,6 +52,9 @@ export function createPatience(
     async pause(error) {
       signal?.throwIfAborted();
       if (error instanceof ProvError) throw error;
+      // A clock that is yet to be set right makes one valid, and no other fault of it heals.
+      const heals = errnoOf(error) === "CERT_NOT_YET_VALID";
+      if (isDistrust(error) && !heals) throw distrusted(verb, name, error);
       // A registry that counts requests means what it says, however long that is.
       const pause = millis(Math.max(wait, error instanceof RetryLater ? error.after : 0));
       since ??= deps.now();
@@ -60,6 +65,14 @@ export function createPatience(
       wait = Math.min(wait * 2, LONGEST_PAUSE);
     },
   };
+}
+
+function distrusted(verb: Verb, name: string, cause: unknown): ProvError {
+  return new ProvError(`Cannot ${verb} ${name}: the registry's certificate is not trusted`, {
+    code: "REGISTRY_UNREACHABLE",
+    cause,
+    hint: "Check that the CA given for the registry signed its certificate, that this is for the name in the URL, and that it is valid today.",
+  });
 }
 
 function usedUp(

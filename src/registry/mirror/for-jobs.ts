@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { ProvError } from "../../base/errors.ts";
+import { hintOf, ProvError } from "../../base/errors.ts";
 import { OciError } from "../oci-error.ts";
 
 /**
@@ -19,6 +19,8 @@ export function upstreamFailed(message: string, error: OciError): ProvError {
   return new ProvError(message, {
     code: error.code === "STORAGE_FULL" ? "STORAGE_FULL" : "REGISTRY_UNREACHABLE",
     cause: error,
-    hint: "Check that the upstream registry is up and reachable, and the mirror's credentials there.",
+    hint:
+      hintOf(error) ??
+      "Check that the upstream registry is up and reachable, and the mirror's credentials there.",
   });
 }

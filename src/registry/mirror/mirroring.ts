@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Clock, Log } from "../../base/deps.ts";
+import { isDistrust } from "../../base/distrust.ts";
 import { ProvError } from "../../base/errors.ts";
 import type { KeyedLock } from "../../base/keyed-lock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -65,7 +66,10 @@ export function unavailable(error: unknown): OciError {
     FORBIDDEN: "does not let the mirror read this",
     ARTIFACT_INVALID: "has nothing usable here",
   }[error.code as string];
-  return new OciError(`the upstream registry ${why ?? "does not answer"}`, {
+  const silent = isDistrust(error.cause)
+    ? "has a certificate that the mirror does not trust"
+    : "does not answer";
+  return new OciError(`the upstream registry ${why ?? silent}`, {
     code: "UNAVAILABLE",
     cause: error,
   });
