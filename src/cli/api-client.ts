@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { type ErrorCode, ProvError } from "../base/errors.ts";
 import { arrayAt, stringAt } from "../base/json.ts";
 import type { Cli } from "./command.ts";
-import { readText, readYaml } from "./files.ts";
+import { readCertificates, readYaml } from "./files.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Api {
@@ -140,7 +140,7 @@ async function readSettings(terminal: Terminal): Promise<Settings> {
   const caFile = setting("ca_file");
   return {
     url: url.replace(/\/+$/, ""),
-    ca: caFile === undefined ? null : await readText(caFile, terminal),
+    ca: caFile === undefined ? null : await readCertificates(caFile, terminal),
     authorization:
       user === undefined
         ? null

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /** Files that a person named on the command line: what is wrong with one is said as a sentence. */
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { ProvError } from "../base/errors.ts";
 import type { Terminal } from "./terminal.ts";
@@ -22,6 +23,28 @@ export const STDIN = "/dev/stdin";
 export async function readText(path: string, terminal: Terminal): Promise<string> {
   if (path === "-" || path === STDIN) return await terminal.stdin();
   return await onFile("read", path, () => readFile(path, "utf8"));
+}
+
+/**
+ * Certificates, PEM. What is none of them would be taken for a server that is down.
+ * @throws {ProvError} `USAGE`
+ */
+export async function readCertificates(path: string, terminal: Terminal): Promise<string> {
+  const text = await readText(path, terminal);
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/gs) ?? [];
+  try {
+    for (const block of blocks) new X509Certificate(block);
+  } catch (cause) {
+    throw new ProvError(`Cannot use ${nameOf(path)}: a certificate in it is damaged`, {
+      code: "USAGE",
+      cause,
+    });
+  }
+  if (blocks.length > 0) return text;
+  throw new ProvError(`Cannot use ${nameOf(path)}: it has no certificate`, {
+    code: "USAGE",
+    hint: "It must have the CA's certificate as PEM: -----BEGIN CERTIFICATE-----…",
+  });
 }
 
 /** A secret: the newline that editors leave at the end of a file is not part of it. */

@@ -3,7 +3,7 @@ import { ProvError } from "../base/errors.ts";
 import { minutes } from "../base/units.ts";
 import type { UpstreamConfig } from "../registry/mirror/upstream.ts";
 import { isRepository } from "../registry/reference.ts";
-import { readSecret, readText } from "./files.ts";
+import { readCertificates, readSecret } from "./files.ts";
 import { durationSetting, listSetting, urlsSetting } from "./setting-values.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,7 +30,7 @@ export async function upstreamFrom(
       registry: url.origin,
       prefix,
       authorization: await authorizationFrom(settings, terminal),
-      ca: ca === undefined ? null : await readText(ca, terminal),
+      ca: ca === undefined ? null : await readCertificates(ca, terminal),
       ttl: durationSetting(settings, "registry_upstream_ttl") ?? minutes(5),
       repositories: listSetting(settings, "registry_upstream_repositories"),
     },

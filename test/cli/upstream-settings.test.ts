@@ -6,16 +6,24 @@ import { join } from "node:path";
 import { main } from "../../src/cli/main.ts";
 import { resolveSettings } from "../../src/cli/settings.ts";
 import { upstreamFrom } from "../../src/cli/upstream-settings.ts";
+import { makeCertificate } from "../registry/certificate.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 
 let directory: string;
+let cert: string;
 const file = (name: string) => join(directory, name);
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "prov-upstream-"));
   await Bun.write(file("password"), "correct horse\n");
   await Bun.write(file("empty"), "\n");
-  await Bun.write(file("ca.pem"), "PEM");
+  ({ cert } = await makeCertificate());
+  await Bun.write(file("ca.pem"), cert);
+  await Bun.write(
+    file("key.pem"),
+    "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+  );
+  await Bun.write(file("damaged.pem"), cert + cert.replace(/^MI/m, "XX"));
 });
 afterAll(() => rm(directory, { recursive: true }));
 
@@ -53,7 +61,7 @@ describe("the upstream registry's settings", () => {
       registry: "https://central:8443",
       prefix: "site-a/cache",
       authorization: `Basic ${btoa("site-a:correct horse")}`,
-      ca: "PEM",
+      ca: cert,
       ttl: 30_000 as never,
       repositories: ["os/*", "tools/**"],
     });
@@ -67,6 +75,18 @@ describe("the upstream registry's settings", () => {
     ["a user without a password", { registry_upstream: "https://c", registry_upstream_user: "u" }],
   ])("R52: %s is refused", async (_what, flags) => {
     await expect(from(flags)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  });
+
+  test.each([
+    ["empty", "it has no certificate"],
+    ["key.pem", "it has no certificate"],
+    ["damaged.pem", "a certificate in it is damaged"],
+  ])("a CA file that is %s is refused, before a server seems to be down", async (name, why) => {
+    const flags = { registry_upstream: "https://c", registry_upstream_ca_file: file(name) };
+    await expect(from(flags)).rejects.toMatchObject({
+      code: "USAGE",
+      message: `Cannot use ${file(name)}: ${why}`,
+    });
   });
 
   test("R52: an empty password file is refused", async () => {

@@ -20,7 +20,7 @@ import { createRegistry } from "../../registry/registry.ts";
 import { openStore } from "../../store/sqlite/open.ts";
 import type { Retention } from "../../store/store.ts";
 import { type Cli, type Command, command, print } from "../command.ts";
-import { onFile, readText, readYaml } from "../files.ts";
+import { onFile, readCertificates, readText, readYaml } from "../files.ts";
 import { flagOf, SETTINGS, type SettingKey } from "../known-settings.ts";
 import {
   addressSetting,
@@ -204,7 +204,7 @@ async function httpsFrom(
     ...address,
     certificate: await readText(certificate, terminal),
     key: await readText(key, terminal),
-    ca: ca === undefined ? null : await readText(ca, terminal),
+    ca: ca === undefined ? null : await readCertificates(ca, terminal),
   };
 }
 
