@@ -2,7 +2,7 @@
 import type { Digest } from "../digest.ts";
 import { createGate } from "../uploads/gate.ts";
 import { type IncomingBlob, receiveBlob } from "./incoming-blob.ts";
-import { counted, type Mirroring, unavailable } from "./mirroring.ts";
+import { counted, type Mirroring, reserve, unavailable } from "./mirroring.ts";
 import { isNotThere } from "./question.ts";
 
 /** Up to here a client waits for the whole, and gets it with its length or an honest error. */
@@ -87,16 +87,21 @@ export function createTransfers(mirroring: Mirroring): Transfers {
   };
 }
 
-/** Equal content of another repository is given to this one: nothing needs to come. */
+/**
+ * Equal content of another repository is given to this one: nothing needs to come.
+ * @throws {OciError} `STORAGE_FULL`
+ */
 async function linkFromNeighbour(
-  { storage, catalog, locks, layouts, now }: Mirroring,
+  mirroring: Mirroring,
   repository: string,
   digest: Digest,
   size: number,
 ): Promise<boolean> {
+  const { storage, catalog, locks, layouts, now } = mirroring;
   const from = catalog.holders(digest).find((name) => catalog.blobSize(name, digest) === size);
   if (from === undefined) return false;
   return await locks.run(`${repository} ${digest}`, async () => {
+    using _room = reserve(mirroring, repository, size);
     if (!(await storage.link(digest, from, repository))) return false;
     catalog.addBlob(repository, digest, size, now());
     layouts.schedule();
