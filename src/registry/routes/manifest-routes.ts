@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { type ManifestRow, type NewManifest, newManifest } from "../catalog/manifests.ts";
 import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
 import { type Manifest, parseManifest } from "../manifest.ts";
+import { unavailable } from "../mirror/mirroring.ts";
 import { OciError } from "../oci-error.ts";
 import { requireMutable, requireRemovable } from "../policy/immutable.ts";
 import { isTag } from "../reference.ts";
@@ -119,7 +120,10 @@ async function bringBlobs(
   if (mirror === null) return;
   for (const { digest, isForeign } of [...(config === undefined ? [] : [config]), ...layers]) {
     if (isForeign || catalog.blobSize(repository, digest) !== undefined) continue;
-    await (await mirror.bringBlob(repository, digest))?.done;
+    const coming = await mirror.bringBlob(repository, digest);
+    await coming?.done.catch((error) => {
+      throw unavailable(error);
+    });
   }
 }
 
