@@ -28,6 +28,8 @@ export function createTransfers(mirroring: Mirroring): Transfers {
   const incoming = new Map<string, IncomingBlob>();
   const closing = new AbortController();
   const gate = createGate(TRANSFERS_AT_ONCE);
+  /** Of their own: a config must not wait until a large layer has passed a slow line. */
+  const smallGate = createGate(TRANSFERS_AT_ONCE);
 
   /** Asks upstream first, also for what another repository has: it says what this one may have. */
   async function size(repository: string, digest: Digest): Promise<number | undefined> {
@@ -49,7 +51,9 @@ export function createTransfers(mirroring: Mirroring): Transfers {
     }
     closing.signal.throwIfAborted();
     const key = `${repository} ${digest}`;
-    const blob = receiveBlob(mirroring, { repository, digest, size: found }, closing.signal, gate);
+    const wanted = { repository, digest, size: found };
+    const pass = found > WHOLE_BYTES ? gate : smallGate;
+    const blob = receiveBlob(mirroring, wanted, closing.signal, pass);
     incoming.set(key, blob);
     const end = () => incoming.delete(key);
     blob.done.then(end, end);

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /** Where the mirror meets what else a registry does: quotas, pushes, abandoned uploads, many transfers. */
 import { expect, test } from "bun:test";
+import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { errorCode, noise, pushBlob, text } from "../served.ts";
 import { openSite } from "./site.ts";
 
+const BLOBS = /blobs\//;
 const SIZE = 3_000_000;
 const bytes = noise(SIZE);
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await Bun.sleep(5);
+}
 
 test("R51: content of a neighbour counts against the quota as well", async () => {
   await using site = await openSite();
@@ -38,4 +44,25 @@ test("a manifest whose blob breaks off upstream is not an internal error", async
   const put = await site.mirror.ask("PUT", "os/debian/manifests/ours", { body, headers });
   expect(put.status).toBe(503);
   expect(await errorCode(put)).toBe("UNAVAILABLE");
+});
+
+test("a small blob does not wait for the large ones", async () => {
+  await using site = await openSite({ mirror: { upstreamWaits: {} } });
+  const small = await pushBlob(site.central, "os/debian", text("{}"));
+  const large = await Promise.all(
+    Array.from({ length: 17 }, (_, i) =>
+      pushBlob(site.central, "os/debian", noise(600_000, i + 2)),
+    ),
+  );
+  const end = Promise.withResolvers<void>();
+  site.link.fault = ({ method, path }) =>
+    method === "GET" && !path.endsWith(small)
+      ? { hold: { after: 300_000, until: end.promise } }
+      : undefined;
+  const answers = large.map((digest) => site.mirror.ask("GET", `os/debian/blobs/${digest}`));
+  await until(() => site.link.count("GET", BLOBS) === 16);
+  expect(await (await site.mirror.ask("GET", `os/debian/blobs/${small}`)).text()).toBe("{}");
+  end.resolve();
+  const came = answers.map(async (answer) => digestOf(await (await answer).bytes()));
+  expect(await Promise.all(came)).toEqual(large);
 });
