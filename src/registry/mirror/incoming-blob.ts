@@ -151,7 +151,12 @@ async function resume(mirroring: Mirroring, blob: Incoming): Promise<number> {
   const { repository, digest, size, id } = blob;
   const row = catalog.upload(id);
   const found = await storage.uploadSize(id);
-  if (row !== undefined && found !== undefined) return Math.min(row.received, found, size);
+  if (row !== undefined && found !== undefined) {
+    const have = Math.min(row.received, found, size);
+    // Or the sweep takes it for abandoned while it goes on.
+    catalog.setReceived(id, have, now());
+    return have;
+  }
   await forget(mirroring, id);
   // The name is no repository's: nobody reaches this upload by the protocol.
   const owner = `:mirror:${repository}`;

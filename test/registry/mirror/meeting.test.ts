@@ -8,6 +8,7 @@ import { openSite } from "./site.ts";
 
 const BLOBS = /blobs\//;
 const SIZE = 3_000_000;
+const HOUR = 3_600_000;
 const bytes = noise(SIZE);
 
 async function until(condition: () => boolean): Promise<void> {
@@ -65,4 +66,25 @@ test("a small blob does not wait for the large ones", async () => {
   end.resolve();
   const came = answers.map(async (answer) => digestOf(await (await answer).bytes()));
   expect(await Promise.all(came)).toEqual(large);
+});
+
+test("a transfer that goes on with what is almost abandoned is not taken for that", async () => {
+  await using site = await openSite({ mirror: { upstreamWaits: {} } });
+  const digest = await pushBlob(site.central, "os/debian", bytes);
+  const never = new Promise(() => undefined);
+  site.link.fault = () => ({ hold: { after: 2_000_000, until: never } });
+  site.mirror.ask("GET", `os/debian/blobs/${digest}`).catch(() => undefined);
+  await until(() => site.link.passed() > 1_000_000);
+  await site.restart();
+  site.pass(23 * HOUR);
+  const end = Promise.withResolvers<void>();
+  site.link.fault = ({ method }) =>
+    method === "GET" ? { hold: { after: 300_000, until: end.promise } } : undefined;
+  const asked = site.link.asked.length;
+  const answer = site.mirror.ask("GET", `os/debian/blobs/${digest}`);
+  await until(() => site.link.asked.length === asked + 2);
+  site.pass(2 * HOUR);
+  await site.mirror.registry.sweep();
+  end.resolve();
+  expect(digestOf(await (await answer).bytes())).toBe(digest);
 });
