@@ -66,7 +66,7 @@ test("a small blob does not wait for the large ones", async () => {
   end.resolve();
   const came = answers.map(async (answer) => digestOf(await (await answer).bytes()));
   expect(await Promise.all(came)).toEqual(large);
-});
+}, 30_000);
 
 test("a transfer that goes on with what is almost abandoned is not taken for that", async () => {
   await using site = await openSite({ mirror: { upstreamWaits: {} } });
