@@ -86,7 +86,11 @@ async function receive(mirroring: Mirroring, blob: Incoming, gate: Gate): Promis
     });
   } catch (error) {
     log.warn({ repository, digest, err: error }, "blob not mirrored");
-    if (isWorthless(error)) await forget(mirroring, id);
+    if (isWorthless(error)) {
+      await forget(mirroring, id);
+      // A disk that had no room for the repository's name of it has the store's.
+      await storage.discard(digest, Number.POSITIVE_INFINITY);
+    }
     throw error;
   }
   catalog.removeUpload(id);

@@ -3,6 +3,8 @@
 import { expect, test } from "bun:test";
 import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
+import { type Disk, realDisk } from "../../../src/registry/storage/disk.ts";
+import { filesBelow } from "../files-below.ts";
 import { errorCode, noise, pushBlob, text } from "../served.ts";
 import { openSite } from "./site.ts";
 
@@ -87,4 +89,20 @@ test("a transfer that goes on with what is almost abandoned is not taken for tha
   await site.mirror.registry.sweep();
   end.resolve();
   expect(digestOf(await (await answer).bytes())).toBe(digest);
+});
+
+test("R49: when the disk has no room for a blob's name either, nothing of the blob stays", async () => {
+  let isFull = true;
+  const link: Disk["link"] = async (from, to) => {
+    const isName = String(to).includes("/repos/");
+    if (isFull && isName) throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+    await realDisk.link(from, to);
+  };
+  await using site = await openSite({ mirror: { disk: { ...realDisk, link } } });
+  const digest = await pushBlob(site.central, "os/debian", text("small"));
+  const get = () => site.mirror.ask("GET", `os/debian/blobs/${digest}`);
+  expect((await get()).status).toBe(507);
+  expect(await filesBelow(site.mirror.root)).toEqual([]);
+  isFull = false;
+  expect(await (await get()).text()).toBe("small");
 });
