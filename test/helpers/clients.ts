@@ -12,6 +12,8 @@ import { join } from "node:path";
 const RELEASE = "trixie";
 const PACKAGES = ["ca-certificates", "docker-cli", "docker.io", "oras", "podman", "skopeo"];
 
+const OWN_MOUNTS = ["unshare", "--mount", "--propagation=private"];
+
 /** The root's directory, kept in `PROV_CACHE` (default `~/.cache/prov`) and made there with mmdebstrap. */
 async function clientsRoot(): Promise<string> {
   const cache = process.env.PROV_CACHE ?? join(homedir(), ".cache/prov");
@@ -22,7 +24,15 @@ async function clientsRoot(): Promise<string> {
   const partial = `${root}.${process.pid}`;
   try {
     const include = `--include=${PACKAGES.join(",")}`;
-    await expectClient([], ["mmdebstrap", "--quiet", "--variant=apt", include, RELEASE, partial]);
+    // Its mounts go with it, also when it is killed: what is left must be safe to remove.
+    await expectClient(OWN_MOUNTS, [
+      "mmdebstrap",
+      "--quiet",
+      "--variant=apt",
+      include,
+      RELEASE,
+      partial,
+    ]);
     await rename(partial, root);
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
@@ -59,7 +69,7 @@ mount -t tmpfs tmp tmp
 mkdir -p ".$directory"
 mount --bind "$directory" ".$directory"
 exec chroot . env --chdir="$directory" "$@"`;
-  const around = ["unshare", "--mount", "--propagation=private", "bash", "-c", script, "bash"];
+  const around = [...OWN_MOUNTS, "bash", "-c", script, "bash"];
   return await expectClient([...around, await clientsRoot(), run.directory], argv, run);
 }
 
