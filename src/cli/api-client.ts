@@ -7,6 +7,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { isDistrust } from "../base/distrust.ts";
 import { type ErrorCode, ProvError } from "../base/errors.ts";
 import { arrayAt, stringAt } from "../base/json.ts";
 import type { Cli } from "./command.ts";
@@ -60,7 +61,9 @@ export async function connect({ terminal, fetch }: Cli): Promise<Api> {
       throw new ProvError(`Cannot reach the controller at ${url}`, {
         code: "CONTROLLER_UNREACHABLE",
         cause: error,
-        hint: "Set PROV_URL to the controller's address, and check that prov serve is running there.",
+        hint: isDistrust(error)
+          ? "Set PROV_CA_FILE to the CA that signed the controller's certificate, and PROV_URL to a name that is in it."
+          : "Set PROV_URL to the controller's address, and check that prov serve is running there.",
       });
     }
     const elsewhere = response.headers.get("location");

@@ -10,6 +10,7 @@ import { renderPlannedRecipe } from "../../src/workflows/plan-recipe.ts";
 import { ENVELOPE } from "../dispatcher/agent-tree.ts";
 import { expectGolden } from "../helpers/golden.ts";
 import { disk, machine } from "../helpers/machines.ts";
+import { makeCertificate } from "../registry/certificate.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 import type { Ran } from "./world.ts";
 
@@ -153,6 +154,18 @@ describe("connecting to a controller", () => {
     expect(code).toBe(5);
     expect(err).toContain("Cannot understand what http://127.0.0.1:8080 answers");
     expect(err).toContain("Check that PROV_URL is the address of a prov controller.");
+  });
+
+  test("names the setting for a CA of one's own where a certificate is not trusted", async () => {
+    const { cert, key } = await makeCertificate();
+    await using controller = Bun.serve({
+      port: 0,
+      tls: { cert, key },
+      fetch: () => Response.json([]),
+    });
+    const { code, err } = await run(["job", "list"], { env: { PROV_URL: controller.url.href } });
+    expect(code).toBe(5);
+    expect(err).toContain("Set PROV_CA_FILE to the CA that signed the controller's certificate");
   });
 
   test("R53: follows no redirect, which would take a password along", async () => {

@@ -2,7 +2,6 @@
 import { stringAt } from "../../base/json.ts";
 import type { Verb } from "./patience.ts";
 import type { ClientDeps, Remote } from "./remote.ts";
-import { trustedFetch } from "./trusted-fetch.ts";
 
 /** What a token must allow; the registry's own challenge knows better where it says so. */
 const ACTIONS: Readonly<Record<Verb, string>> = { pull: "pull", push: "pull,push" };
@@ -26,7 +25,7 @@ export async function bearerFor(
   const url = tokenUrl(challenge, remote, verb);
   if (url === undefined) return undefined;
   const isOwn = url.origin === new URL(remote.registry).origin;
-  const response = await trustedFetch(deps, url, {
+  const response = await deps.fetch(url.href, {
     redirect: "error",
     ...(isOwn && remote.authorization && { headers: { authorization: remote.authorization } }),
     ...(remote.ca !== null && { tls: { ca: remote.ca } }),

@@ -10,7 +10,6 @@ import { bearerFor } from "./bearer.ts";
 import type { Verb } from "./patience.ts";
 import { refusalOf } from "./refusal.ts";
 import type { ClientDeps, Remote } from "./remote.ts";
-import { trustedFetch } from "./trusted-fetch.ts";
 
 const MAX_REDIRECTS = 5;
 
@@ -31,7 +30,7 @@ export interface Ask {
 export interface Conversation {
   /**
    * @throws {ProvError} `UNAUTHENTICATED`, `FORBIDDEN`, `ARTIFACT_NOT_FOUND`, `CONFLICT`,
-   *   `STORAGE_FULL`, `ARTIFACT_INVALID`; `REGISTRY_UNREACHABLE` for a certificate that is not trusted
+   *   `STORAGE_FULL`, `ARTIFACT_INVALID`
    * @throws {Error} for what may be better the next time.
    */
   ask(ask: Ask): Promise<Response>;
@@ -82,7 +81,7 @@ async function follow(
   let url = urlOf(remote, ask.path);
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
     const isOwn = url.origin === origin;
-    const response = await trustedFetch(deps, url, {
+    const response = await deps.fetch(url.href, {
       method: ask.method ?? "GET",
       redirect: "manual",
       // Bun would unpack a blob that happens to be served with a Content-Encoding.
