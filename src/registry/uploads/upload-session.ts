@@ -51,7 +51,13 @@ export interface Session {
   /** Of exactly `received` bytes; undefined until it is made. */
   hasher: Bun.CryptoHasher | undefined;
   /** The request that is feeding it now. */
-  active: { readonly stop: AbortController; readonly settled: Promise<unknown> } | undefined;
+  active: Active | undefined;
+}
+
+/** A request that works on an upload. */
+export interface Active {
+  readonly stop: AbortController;
+  readonly settled: Promise<unknown>;
 }
 
 /**
@@ -93,16 +99,17 @@ export async function findSession(
 /**
  * A client that comes back after a dropped connection may be here before the old connection is
  * known to be dead. It says where it goes on, so the old request is ended for it.
+ * @throws {OciError} 409 when it does not say.
  */
-export async function takeOver(session: Session, start: number | null): Promise<void> {
-  while (session.active !== undefined) {
-    if (start === null) {
-      throw new OciError("another request is feeding this upload", {
-        code: "BLOB_UPLOAD_INVALID",
-        status: 409,
-      });
-    }
-    session.active.stop.abort();
-    await session.active.settled;
-  }
+export async function takeOver(active: Active, start: number | null): Promise<void> {
+  if (start === null) throw busy();
+  active.stop.abort();
+  await active.settled;
+}
+
+export function busy(): OciError {
+  return new OciError("another request is feeding this upload", {
+    code: "BLOB_UPLOAD_INVALID",
+    status: 409,
+  });
 }

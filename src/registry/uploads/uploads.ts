@@ -13,6 +13,7 @@ import { feed, isStorageFull, requireSpace, requireStart } from "./feed.ts";
 import { createGate } from "./gate.ts";
 import {
   type Body,
+  busy,
   findSession,
   type Session,
   takeOver,
@@ -66,9 +67,13 @@ export function createUploads(deps: UploadDeps): Uploads {
       return (await findSession(all, repository, id)).received;
     },
     async append(repository, id, body, start) {
-      await takeOver(await findSession(all, repository, id), start);
-      // Found again: the request that was ended may have ended the upload as well.
-      return await append(all, await findSession(all, repository, id), body, start);
+      for (;;) {
+        // Found again each time: the request that was ended may have ended the upload as well.
+        const session = await findSession(all, repository, id);
+        // From here to where it is taken nothing is awaited: of several who waited for it one gets it.
+        if (session.active === undefined) return await append(all, session, body, start);
+        await takeOver(session.active, start);
+      }
     },
     async expect(repository, id, digest) {
       const session = await findSession(all, repository, id);
@@ -78,7 +83,7 @@ export function createUploads(deps: UploadDeps): Uploads {
     },
     async finish(repository, id, digest) {
       const session = await findSession(all, repository, id);
-      await takeOver(session, null);
+      if (session.active !== undefined) throw busy();
       return await finish(all, session, digest);
     },
     async cancel(repository, id) {

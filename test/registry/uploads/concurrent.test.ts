@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+/** Requests for one upload at the same time, as impatient clients and proxies send them. */
+import { expect, test } from "bun:test";
+import { digestOf } from "../../../src/registry/digest.ts";
+import { connectRaw, until } from "../raw.ts";
+import { noise, type Served, serveRegistry } from "../served.ts";
+
+async function begin(served: Served): Promise<string> {
+  const response = await served.ask("POST", "a/blobs/uploads/");
+  return (response.headers.get("location") ?? "").replace("/v2/", "");
+}
+
+async function received(served: Served, upload: string): Promise<number> {
+  const response = await served.ask("GET", upload);
+  return Number(response.headers.get("range")?.slice(2)) + 1;
+}
+
+test("R49: of several clients that come back at the same time only one goes on", async () => {
+  await using served = await serveRegistry();
+  const upload = await begin(served);
+  const bytes = noise(900_000);
+  const stale = await connectRaw(served.port);
+  await stale.send(`PATCH /v2/${upload} HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n`);
+  await stale.send(bytes.subarray(0, 300_000));
+  await until(async () => (await received(served, upload)) > 1);
+  const resume = async (start: number) => {
+    const response = await served.ask("PATCH", upload, {
+      body: bytes.slice(start),
+      headers: { "content-range": `${start}-899999` },
+    });
+    return response.status;
+  };
+  const statuses = await Promise.all([300_000, 300_000, 300_000].map(resume));
+  expect(statuses.filter((status) => status === 202).length).toBeLessThanOrEqual(1);
+  const reached = await received(served, upload);
+  if (reached < bytes.byteLength) expect(await resume(reached)).toBe(202);
+  const digest = digestOf(bytes);
+  expect((await served.ask("PUT", `${upload}?digest=${digest}`)).status).toBe(201);
+  const found = await served.ask("GET", `a/blobs/${digest}`);
+  expect(digestOf(await found.bytes())).toBe(digest);
+  stale.terminate();
+});
