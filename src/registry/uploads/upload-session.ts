@@ -50,11 +50,11 @@ export interface Session {
   isWriting: boolean;
   /** Of exactly `received` bytes; undefined until it is made. */
   hasher: Bun.CryptoHasher | undefined;
-  /** The request that is feeding it now. */
+  /** The request that is at work on it now. */
   active: Active | undefined;
 }
 
-/** A request that works on an upload. */
+/** A request that feeds an upload, or finishes it: that one does not stop. */
 export interface Active {
   readonly stop: AbortController;
   readonly settled: Promise<unknown>;
@@ -94,6 +94,15 @@ export async function findSession(
   };
   sessions.set(id, session);
   return session;
+}
+
+/** Keeps others away from the upload until `work` on it has come to its end. */
+export function hold<T>(session: Session, stop: AbortController, work: Promise<T>): Promise<T> {
+  const clear = () => {
+    session.active = undefined;
+  };
+  session.active = { stop, settled: work.then(clear, clear) };
+  return work;
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   type Body,
   busy,
   findSession,
+  hold,
   type Session,
   takeOver,
   type UploadDeps,
@@ -84,7 +85,8 @@ export function createUploads(deps: UploadDeps): Uploads {
     async finish(repository, id, digest) {
       const session = await findSession(all, repository, id);
       if (session.active !== undefined) throw busy();
-      return await finish(all, session, digest);
+      // A chunk that came now would get into the blob: the file has its name already.
+      return await hold(session, new AbortController(), finish(all, session, digest));
     },
     async cancel(repository, id) {
       const session = await findSession(all, repository, id);
@@ -133,12 +135,8 @@ async function append(
       clearInterval(timer);
     }
   });
-  const clear = () => {
-    session.active = undefined;
-  };
-  session.active = { stop, settled: feeding.then(clear, clear) };
   try {
-    await feeding;
+    await hold(session, stop, feeding);
   } catch (error) {
     // Nothing half-written stays on a full disk, or of what a quota does not allow.
     if (isStorageFull(error) || isDenied(error)) await forget(all, session.id);
