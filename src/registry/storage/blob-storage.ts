@@ -5,7 +5,7 @@
  * store can stand behind it. What a call has acknowledged survives a power cut.
  */
 import { type FileHandle, open, readdir, stat, statfs } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { createKeyedLock, type KeyedLock } from "../../base/keyed-lock.ts";
 import type { Algorithm, Digest } from "../digest.ts";
 import { type Disk, realDisk } from "./disk.ts";
@@ -85,7 +85,11 @@ export async function openBlobStorage(root: string, disk: Disk = realDisk): Prom
       const handle = await disk.open(uploadPath(root, uploadId), "wx");
       await handle.close();
     },
-    append: (uploadId, offset) => openWriter(uploadPath(root, uploadId), offset, disk),
+    async append(uploadId, offset) {
+      const path = uploadPath(root, uploadId);
+      await makeOwn(path, disk);
+      return await openWriter(path, offset, disk);
+    },
     uploadSize: (uploadId) => sizeOf(uploadPath(root, uploadId)),
     readUpload: (uploadId) => Bun.file(uploadPath(root, uploadId)),
     rehash: (uploadId, length, algorithm) =>
@@ -132,6 +136,17 @@ async function sizeOf(path: string): Promise<number | undefined> {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/**
+ * A commit that was cut short has made a blob of the upload's file, and others may rely on that by now:
+ * the upload goes on in a copy.
+ */
+async function makeOwn(path: string, disk: Disk): Promise<void> {
+  if ((await stat(path)).nlink === 1) return;
+  const copy = join(dirname(path), `.${crypto.randomUUID()}`);
+  await disk.copyFile(path, copy);
+  await disk.rename(copy, path);
 }
 
 async function openWriter(path: string, offset: number, disk: Disk): Promise<UploadWriter> {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-/** Requests for one upload at the same time, as impatient clients and proxies send them. */
+/** Requests for one upload at the same time, as impatient clients and proxies send them, and what is left of one by a crash. */
 import { expect, test } from "bun:test";
 import * as fs from "node:fs/promises";
+import { dirname } from "node:path";
 import { digestOf } from "../../../src/registry/digest.ts";
 import type { Disk } from "../../../src/registry/storage/disk.ts";
+import { storePath } from "../../../src/registry/storage/layout.ts";
 import { connectRaw, until } from "../raw.ts";
-import { noise, type Served, serveRegistry } from "../served.ts";
+import { noise, pushBlob, type Served, serveRegistry } from "../served.ts";
 
 async function begin(served: Served): Promise<string> {
   const response = await served.ask("POST", "a/blobs/uploads/");
@@ -75,4 +77,25 @@ test("R49: of several clients that come back at the same time only one goes on",
   const found = await served.ask("GET", `a/blobs/${digest}`);
   expect(digestOf(await found.bytes())).toBe(digest);
   stale.terminate();
+});
+
+test("R49: an upload whose commit a crash has cut short goes on without changing what is stored", async () => {
+  const before = await serveRegistry();
+  const bytes = noise(3000);
+  const digest = digestOf(bytes);
+  const upload = await begin(before);
+  await before.ask("PATCH", upload, { body: bytes });
+  await before.crash();
+  await before.registry.close();
+  const stored = storePath(before.root, digest);
+  await fs.mkdir(dirname(stored), { recursive: true });
+  await fs.link(`${before.root}/uploads/${upload.split("/").at(-1)}`, stored);
+
+  await using after = await serveRegistry({ root: before.root });
+  await pushBlob(after, "b", bytes);
+  expect((await after.ask("PATCH", upload, { body: "more" })).status).toBe(202);
+  expect(digestOf(await (await after.ask("GET", `b/blobs/${digest}`)).bytes())).toBe(digest);
+  const longer = digestOf(Buffer.concat([bytes, Buffer.from("more")]));
+  expect((await after.ask("PUT", `${upload}?digest=${longer}`)).status).toBe(201);
+  expect(await fs.readdir(`${after.root}/uploads`)).toEqual([]);
 });
