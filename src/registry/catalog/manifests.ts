@@ -195,7 +195,7 @@ export function manifestQueries(db: Database) {
           const { changes } = db
             .query("delete from manifests where repository = ? and digest = ?")
             .run(repository, digest);
-          touch(db, repository);
+          if (changes > 0) touch(db, repository);
           return changes > 0;
         })
         .immediate(),

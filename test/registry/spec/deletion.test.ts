@@ -56,6 +56,17 @@ describe('R48: end-9 "Deleting tags and manifests"', () => {
     expect(await errorCode(response)).toBe("MANIFEST_UNKNOWN");
   });
 
+  test.each([`manifests/${digestOf("nope")}`, "manifests/v1", `blobs/${digestOf("nope")}`])(
+    "a deletion does not make a repository of one that is not there: %s",
+    async (path) => {
+      const repository = fresh();
+      expect((await ask("DELETE", `${repository}/${path}`)).status).toBe(404);
+      const list = await ask("GET", `${repository}/tags/list`);
+      expect(list.status).toBe(404);
+      expect(await errorCode(list)).toBe("NAME_UNKNOWN");
+    },
+  );
+
   test("what is a manifest and a blob is deleted as the one that is meant", async () => {
     const repository = fresh();
     const { digest, manifest } = await pushImage(served(), repository, "v1");
