@@ -53,8 +53,9 @@ async function mountBlob(call: Call, digest: Digest): Promise<boolean> {
   );
   if (source === undefined) return false;
   return await parts.locks.run(`${repository} ${digest}`, async () => {
-    const size = await parts.storage.stat(source, digest);
-    if (size === undefined) return false;
+    const size = parts.catalog.blobSize(source, digest);
+    // What is damaged on the disk is not handed on: the client sends it then.
+    if (size === undefined || (await parts.storage.stat(source, digest)) !== size) return false;
     using _room = reserve(call, digest, size);
     if (!(await parts.storage.link(digest, source, repository))) return false;
     parts.catalog.addBlob(repository, digest, size, parts.now());

@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
-import { readdir } from "node:fs/promises";
+import { readdir, truncate } from "node:fs/promises";
 import { millis } from "../../../src/base/units.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
-import { errorCode, noise, pushImage, type Served, serveRegistry, text } from "../served.ts";
+import { repositoryBlobPath } from "../../../src/registry/storage/layout.ts";
+import {
+  errorCode,
+  noise,
+  pushBlob,
+  pushImage,
+  type Served,
+  serveRegistry,
+  text,
+} from "../served.ts";
 
 async function begin(served: Served, query = ""): Promise<string> {
   const response = await served.ask("POST", `a/blobs/uploads/${query}`);
@@ -185,6 +194,18 @@ describe("R49: uploads that break", () => {
     expect(await errorCode(response)).toBe("STORAGE_FULL");
     expect(await readdir(`${served.root}/uploads`)).toEqual([]);
   });
+});
+
+test("R49: a blob that is damaged on disk is not mounted: it is sent, and is whole where it was sent", async () => {
+  await using served = await serveRegistry();
+  const bytes = noise(5000);
+  const digest = await pushBlob(served, "a", bytes);
+  await truncate(repositoryBlobPath(served.root, "a", digest), 100);
+  const mount = await served.ask("POST", `b/blobs/uploads/?mount=${digest}&from=a`);
+  expect(mount.status).toBe(202);
+  expect((await served.ask("HEAD", `b/blobs/${digest}`)).status).toBe(404);
+  await pushBlob(served, "b", bytes);
+  expect(digestOf(await (await served.ask("GET", `b/blobs/${digest}`)).bytes())).toBe(digest);
 });
 
 test("the layout on disk says what the registry says", async () => {
