@@ -62,6 +62,30 @@ test("R49: an upload that outgrows the disk is 507 and leaves nothing; what was 
   });
 });
 
+test("R49: what is there can be read while the disk has no room at all", async () => {
+  await withSmallDisk(24, async (root) => {
+    let now = Date.now();
+    const served = await serveRegistry({ root, reserveBytes: 0, now: () => now });
+    try {
+      const bytes = noise(4_000_000);
+      const digest = await pushBlob(served, "a", bytes);
+      await pushImage(served, "a", "v1");
+      Bun.spawnSync(["dd", "if=/dev/zero", `of=${root}/full`, "bs=4k"]);
+      // Long enough for a HEAD to count as another sighting of the blob, which is written down.
+      now += 3600_000;
+      for (const path of [`a/blobs/${digest}`, "a/manifests/v1", "a/tags/list"]) {
+        for (const method of ["HEAD", "GET"]) {
+          const { status } = await served.ask(method, path);
+          expect([method, path, status]).toEqual([method, path, 200]);
+        }
+      }
+    } finally {
+      await served.crash();
+      await served.registry.close();
+    }
+  });
+});
+
 const MB = 1_000_000;
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
