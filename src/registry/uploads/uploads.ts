@@ -9,6 +9,7 @@ import type { Millis } from "../../base/units.ts";
 import { type Algorithm, algorithmOf, type Digest } from "../digest.ts";
 import { OciError } from "../oci-error.ts";
 import type { BlobStorage } from "../storage/blob-storage.ts";
+import { errnoOf } from "../storage/durable.ts";
 import { feed, isStorageFull, requireSpace, requireStart } from "./feed.ts";
 import { createGate } from "./gate.ts";
 import {
@@ -139,13 +140,17 @@ async function append(
     await hold(session, stop, feeding);
   } catch (error) {
     // Nothing half-written stays on a full disk, or of what a quota does not allow.
-    if (isStorageFull(error) || isDenied(error)) await forget(all, session.id);
+    if (isStorageFull(error) || isDenied(error) || isDiskBroken(error))
+      await forget(all, session.id);
     throw error;
   }
   return session.received;
 }
 
 const isDenied = (error: unknown): boolean => error instanceof OciError && error.code === "DENIED";
+
+/** After a sync that failed Linux takes the bytes for written: a second one would succeed without them. */
+const isDiskBroken = (error: unknown): boolean => errnoOf(error) === "EIO";
 
 /**
  * A slow client takes little memory, and must not keep the fast ones waiting for as long as it likes:
@@ -172,7 +177,12 @@ async function finish(all: Uploading, session: Session, digest: Digest): Promise
       code: "DIGEST_INVALID",
     });
   }
-  await all.storage.commit(id, repository, digest);
+  try {
+    await all.storage.commit(id, repository, digest);
+  } catch (error) {
+    if (isDiskBroken(error)) await forget(all, id);
+    throw error;
+  }
   all.sessions.delete(id);
   all.catalog.removeUpload(id);
   return session.received;

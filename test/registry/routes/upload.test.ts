@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
-import { readdir, truncate } from "node:fs/promises";
+import * as fs from "node:fs/promises";
 import { millis } from "../../../src/base/units.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
+import type { Disk } from "../../../src/registry/storage/disk.ts";
 import { repositoryBlobPath } from "../../../src/registry/storage/layout.ts";
 import {
   errorCode,
@@ -164,7 +165,7 @@ describe("R49: uploads that break", () => {
     expect((await after.ask("GET", `a/manifests/v1`)).headers.get("docker-content-digest")).toBe(
       digest,
     );
-    expect(await readdir(`${after.root}/uploads`)).toEqual([id ?? ""]);
+    expect(await fs.readdir(`${after.root}/uploads`)).toEqual([id ?? ""]);
     expect(await rangeOf(after, upload)).toBe("0-4");
     const whole = digestOf("0123456789");
     const put = await after.ask("PUT", `${upload}?digest=${whole}`, {
@@ -174,6 +175,36 @@ describe("R49: uploads that break", () => {
     expect(put.status).toBe(201);
     expect(await (await after.ask("GET", `a/blobs/${whole}`)).text()).toBe("0123456789");
   });
+
+  test.each([
+    ["PATCH", "datasync"],
+    ["PUT", "sync"],
+  ] as const)(
+    "what the disk has failed to sync is not acknowledged at a second try: %s",
+    async (failing, call) => {
+      const broken = Object.assign(new Error("i/o error"), { code: "EIO" });
+      let isBroken = false;
+      const disk: Disk = {
+        ...fs,
+        async open(...args) {
+          const handle = await fs.open(...args);
+          if (isBroken) handle[call] = () => Promise.reject(broken);
+          return handle;
+        },
+      };
+      await using served = await serveRegistry({ disk });
+      const upload = await begin(served);
+      const put = `${upload}?digest=${digestOf("01234")}`;
+      const patch = () => served.ask("PATCH", upload, { body: "01234" });
+      if (failing === "PUT") await patch();
+      isBroken = true;
+      const failed = failing === "PUT" ? await served.ask("PUT", put) : await patch();
+      expect(failed.status).toBe(500);
+      isBroken = false;
+      expect((await served.ask("PUT", put)).status).toBe(404);
+      expect(await fs.readdir(`${served.root}/uploads`)).toEqual([]);
+    },
+  );
 
   test("abandoned uploads are given up after a day", async () => {
     let now = 0;
@@ -192,7 +223,7 @@ describe("R49: uploads that break", () => {
     const response = await served.ask("POST", "a/blobs/uploads/");
     expect(response.status).toBe(507);
     expect(await errorCode(response)).toBe("STORAGE_FULL");
-    expect(await readdir(`${served.root}/uploads`)).toEqual([]);
+    expect(await fs.readdir(`${served.root}/uploads`)).toEqual([]);
   });
 });
 
@@ -200,7 +231,7 @@ test("R49: a blob that is damaged on disk is not mounted: it is sent, and is who
   await using served = await serveRegistry();
   const bytes = noise(5000);
   const digest = await pushBlob(served, "a", bytes);
-  await truncate(repositoryBlobPath(served.root, "a", digest), 100);
+  await fs.truncate(repositoryBlobPath(served.root, "a", digest), 100);
   const mount = await served.ask("POST", `b/blobs/uploads/?mount=${digest}&from=a`);
   expect(mount.status).toBe(202);
   expect((await served.ask("HEAD", `b/blobs/${digest}`)).status).toBe(404);
