@@ -8,6 +8,7 @@ import { type Call, nothing, requireDigest } from "./call.ts";
 import { BLOB_HEADERS, BLOB_TYPE, contentResponse, partOf } from "./content-response.ts";
 import { getMirroredBlob } from "./mirrored-blob.ts";
 import type { ByteRange } from "./range.ts";
+import { isStored } from "./stored.ts";
 
 /** GET and HEAD of a blob: distribution-spec end-2. */
 export async function getBlob(call: Call): Promise<Response> {
@@ -45,14 +46,9 @@ export async function deleteBlob({ repository, last, parts, access }: Call): Pro
   return nothing(202);
 }
 
-async function requireBlob({ repository, parts }: Call, digest: Digest): Promise<number> {
-  const size = parts.catalog.blobSize(repository, digest);
-  if (size === undefined) throw unknownBlob(digest);
-  const found = await parts.storage.stat(repository, digest);
-  if (found !== size) {
-    parts.log.error({ repository, digest, size, found }, "blob is damaged on disk");
-    throw new OciError("the blob is damaged on disk: see the registry's log", { code: "UNKNOWN" });
-  }
+async function requireBlob(call: Call, digest: Digest): Promise<number> {
+  const size = call.parts.catalog.blobSize(call.repository, digest);
+  if (size === undefined || !(await isStored(call, digest, size))) throw unknownBlob(digest);
   return size;
 }
 

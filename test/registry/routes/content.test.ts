@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /** What the routes do beyond the standard's text, which test/registry/spec walks through. */
 import { expect, test } from "bun:test";
+import { silentLog } from "../../../src/base/deps.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { pushBlob, pushImage, serveRegistry, text } from "../served.ts";
@@ -12,6 +13,23 @@ test("R48: a blob that is damaged on disk is not served", async () => {
   for (const method of ["GET", "HEAD"]) {
     expect((await served.ask(method, `a/blobs/${digest}`)).status).toBe(500);
   }
+});
+
+test("a GET that meets a DELETE is answered with the whole blob or that there is none", async () => {
+  const problems: unknown[] = [];
+  const log = { ...silentLog, error: (problem: unknown) => void problems.push(problem) };
+  await using served = await serveRegistry({ log });
+  const found = new Set<string>();
+  for (let round = 0; round < 30; round++) {
+    const path = `a/blobs/${await pushBlob(served, "a", text("hello"))}`;
+    const get = async () => {
+      const response = await served.ask("GET", path);
+      found.add(response.ok ? await response.text() : `${response.status}`);
+    };
+    await Promise.all([get(), get(), served.ask("DELETE", path), get(), get()]);
+  }
+  expect([...found].filter((each) => each !== "404" && each !== "hello")).toEqual([]);
+  expect(problems).toEqual([]);
 });
 
 test("the controller asks what a tag names", async () => {
