@@ -14,13 +14,16 @@ import { requireUnchanged } from "./conditional.ts";
 import { contentResponse, partOf } from "./content-response.ts";
 import { readManifestBody } from "./manifest-body.ts";
 import type { ByteRange } from "./range.ts";
+import { isStored } from "./stored.ts";
 
 const LOOK_UPS_AT_ONCE = 500;
 
 /** GET and HEAD: distribution-spec end-3. There is one form of each manifest, whatever is accepted. */
-export async function getManifest({ request, repository, last, parts }: Call): Promise<Response> {
+export async function getManifest(call: Call): Promise<Response> {
+  const { request, repository, last, parts } = call;
   await parts.mirror?.bringManifest(repository, last);
   const { digest, mediaType, size } = requireManifest(parts, repository, last);
+  if (!(await isStored(call, digest, size))) throw unknownManifest(last);
   const isSighted = request.method === "HEAD" && last.includes(":");
   if (isSighted) parts.catalog.sightManifest(repository, digest, parts.now());
   const read = (range?: ByteRange) => partOf(parts.storage.read(repository, digest), range);
@@ -88,7 +91,11 @@ function requireManifest(parts: Parts, repository: string, reference: string): M
   if (reference.includes(":")) requireDigest(reference);
   const row = findManifest(parts, repository, reference);
   if (row !== undefined) return row;
-  throw new OciError(`the repository has no manifest ${reference}`, { code: "MANIFEST_UNKNOWN" });
+  throw unknownManifest(reference);
+}
+
+function unknownManifest(reference: string): OciError {
+  return new OciError(`the repository has no manifest ${reference}`, { code: "MANIFEST_UNKNOWN" });
 }
 
 function requireTag(text: string): string {
@@ -202,9 +209,7 @@ async function removeManifest({ request, repository, parts }: Call, digest: Dige
   await locks.run(`${repository} ${digest}`, async () => {
     requireUnchanged(request.headers, catalog.manifest(repository, digest)?.digest);
     requireRemovable(parts, repository, digest);
-    if (!catalog.removeManifest(repository, digest)) {
-      throw new OciError(`the repository has no manifest ${digest}`, { code: "MANIFEST_UNKNOWN" });
-    }
+    if (!catalog.removeManifest(repository, digest)) throw unknownManifest(digest);
     await removeUnlisted(parts, repository, digest);
   });
 }

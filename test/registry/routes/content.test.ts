@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /** What the routes do beyond the standard's text, which test/registry/spec walks through. */
 import { expect, test } from "bun:test";
+import { rm, truncate } from "node:fs/promises";
 import { silentLog } from "../../../src/base/deps.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
+import { repositoryBlobPath } from "../../../src/registry/storage/layout.ts";
 import { pushBlob, pushImage, serveRegistry, text } from "../served.ts";
 
-test("R48: a blob that is damaged on disk is not served", async () => {
-  await using served = await serveRegistry();
-  const digest = await pushBlob(served, "a", text("hello"));
-  await Bun.write(`${served.root}/repos/a/blobs/sha256/${digest.slice(7)}`, "hell");
-  for (const method of ["GET", "HEAD"]) {
-    expect((await served.ask(method, `a/blobs/${digest}`)).status).toBe(500);
-  }
-});
+test.each(["blobs", "manifests"])(
+  "R48: what is damaged on disk is not served: %s",
+  async (kind) => {
+    await using served = await serveRegistry();
+    const { digest, manifest } = await pushImage(served, "a", "v1");
+    await pushBlob(served, "a", text(manifest));
+    const file = repositoryBlobPath(served.root, "a", digest);
+    const statuses = async () => {
+      const methods = ["GET", "HEAD"].map((method) => served.ask(method, `a/${kind}/${digest}`));
+      return (await Promise.all(methods)).map(({ status }) => status);
+    };
+    expect(await statuses()).toEqual([200, 200]);
+    await truncate(file, 10);
+    expect(await statuses()).toEqual([500, 500]);
+    await rm(file);
+    expect(await statuses()).toEqual([500, 500]);
+    await pushImage(served, "a", "v1");
+    expect(await statuses()).toEqual([200, 200]);
+  },
+);
 
 test("a GET that meets a DELETE is answered with the whole blob or that there is none", async () => {
   const problems: unknown[] = [];
