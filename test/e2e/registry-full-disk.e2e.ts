@@ -69,11 +69,12 @@ test("R49: what is there can be read while the disk has no room at all", async (
     try {
       const bytes = noise(4_000_000);
       const digest = await pushBlob(served, "a", bytes);
-      await pushImage(served, "a", "v1");
+      const image = await pushImage(served, "a", "v1");
       Bun.spawnSync(["dd", "if=/dev/zero", `of=${root}/full`, "bs=4k"]);
-      // Long enough for a HEAD to count as another sighting of the blob, which is written down.
+      // Long enough for a HEAD to count as another sighting, which is written down.
       now += 3600_000;
-      for (const path of [`a/blobs/${digest}`, "a/manifests/v1", "a/tags/list"]) {
+      const manifests = ["a/manifests/v1", `a/manifests/${image.digest}`];
+      for (const path of [`a/blobs/${digest}`, ...manifests, "a/tags/list"]) {
         for (const method of ["HEAD", "GET"]) {
           const { status } = await served.ask(method, path);
           expect([method, path, status]).toEqual([method, path, 200]);

@@ -3,12 +3,11 @@
 import type { Digest } from "../digest.ts";
 import { OciError } from "../oci-error.ts";
 import { requireRemovable } from "../policy/immutable.ts";
-import { isStorageFull } from "../uploads/feed.ts";
 import { type Call, nothing, requireDigest } from "./call.ts";
 import { BLOB_HEADERS, BLOB_TYPE, contentResponse, partOf } from "./content-response.ts";
 import { getMirroredBlob } from "./mirrored-blob.ts";
 import type { ByteRange } from "./range.ts";
-import { isStored } from "./stored.ts";
+import { isStored, noteSighting } from "./stored.ts";
 
 /** GET and HEAD of a blob: distribution-spec end-2. */
 export async function getBlob(call: Call): Promise<Response> {
@@ -17,19 +16,11 @@ export async function getBlob(call: Call): Promise<Response> {
   const mirrored = await getMirroredBlob(call, digest);
   if (mirrored !== undefined) return mirrored;
   const size = await requireBlob(call, digest);
-  if (request.method === "HEAD") sightBlob(call, digest);
+  if (request.method === "HEAD") {
+    noteSighting(() => parts.catalog.sightBlob(repository, digest, parts.now()));
+  }
   const read = (range?: ByteRange) => partOf(parts.storage.read(repository, digest), range);
   return contentResponse(request, { digest, mediaType: BLOB_TYPE, size, read }, BLOB_HEADERS);
-}
-
-/** What is asked for may be about to be named by a manifest: it is spared for a while. */
-function sightBlob({ repository, parts }: Call, digest: Digest): void {
-  try {
-    parts.catalog.sightBlob(repository, digest, parts.now());
-  } catch (error) {
-    // A full disk keeps nobody from reading; it will keep the manifest from coming.
-    if (!isStorageFull(error)) throw error;
-  }
 }
 
 /** distribution-spec end-10. */

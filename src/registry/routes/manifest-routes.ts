@@ -14,7 +14,7 @@ import { requireUnchanged } from "./conditional.ts";
 import { contentResponse, partOf } from "./content-response.ts";
 import { readManifestBody } from "./manifest-body.ts";
 import type { ByteRange } from "./range.ts";
-import { isStored } from "./stored.ts";
+import { isStored, noteSighting } from "./stored.ts";
 
 const LOOK_UPS_AT_ONCE = 500;
 
@@ -24,8 +24,9 @@ export async function getManifest(call: Call): Promise<Response> {
   await parts.mirror?.bringManifest(repository, last);
   const { digest, mediaType, size } = requireManifest(parts, repository, last);
   if (!(await isStored(call, digest, size))) throw unknownManifest(last);
-  const isSighted = request.method === "HEAD" && last.includes(":");
-  if (isSighted) parts.catalog.sightManifest(repository, digest, parts.now());
+  if (request.method === "HEAD" && last.includes(":")) {
+    noteSighting(() => parts.catalog.sightManifest(repository, digest, parts.now()));
+  }
   const read = (range?: ByteRange) => partOf(parts.storage.read(repository, digest), range);
   return contentResponse(request, { digest, mediaType, size, read });
 }

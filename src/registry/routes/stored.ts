@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Digest } from "../digest.ts";
 import { OciError } from "../oci-error.ts";
+import { isStorageFull } from "../uploads/feed.ts";
 import type { Call } from "./call.ts";
 
 /**
@@ -19,4 +20,16 @@ export async function isStored(
   if (found === size) return true;
   parts.log.error({ repository, digest, size, found }, "content is damaged on disk");
   throw new OciError("it is damaged on disk: see the registry's log", { code: "UNKNOWN" });
+}
+
+/**
+ * Writes down that somebody asked for content: a manifest may be about to name it, and it is spared for a
+ * while. A full disk keeps nobody from reading; it will keep the manifest from coming.
+ */
+export function noteSighting(write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (!isStorageFull(error)) throw error;
+  }
 }
