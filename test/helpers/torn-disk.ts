@@ -4,6 +4,7 @@
  * A disk that remembers everything that is done to it, and can say afterwards what a power cut would
  * have left at any moment: for certain what was synced, and of the rest nothing or anything.
  */
+import { existsSync, readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import type { Disk } from "../../src/registry/storage/disk.ts";
@@ -32,7 +33,7 @@ export interface TornDisk {
   readonly disk: Disk;
   readonly moments: readonly Moment[];
   /** Notes the moment, as when an answer is given. */
-  mark(): Promise<void>;
+  mark(): void;
   /**
    * Makes a directory as a power cut would have left it after so many operations.
    * @param unsynced `lost`: only what was synced is there. `torn`: names are there that were not
@@ -47,14 +48,13 @@ export function createTornDisk(root: string, beside: readonly string[]): TornDis
   const inodes = new Map<string, number>();
   let next = 0;
 
-  async function note(operation: Operation): Promise<void> {
-    const copies = await Promise.all(
-      beside.map(async (name) => {
-        const file = Bun.file(join(root, name));
-        return (await file.exists()) ? [[name, await file.bytes()] as const] : [];
-      }),
-    );
-    moments.push({ operation, beside: new Map(copies.flat()) });
+  /** In one go: another operation may come to its end at any await, and must not be noted before. */
+  function note(operation: Operation): void {
+    const copies = beside.flatMap((name) => {
+      const path = join(root, name);
+      return existsSync(path) ? [[name, new Uint8Array(readFileSync(path))] as const] : [];
+    });
+    moments.push({ operation, beside: new Map(copies) });
   }
 
   function inodeOf(path: string): number {
@@ -71,35 +71,35 @@ export function createTornDisk(root: string, beside: readonly string[]): TornDis
           close: () => handle.close(),
           async sync() {
             await handle.sync();
-            await note({ kind: "sync-directory", path });
+            note({ kind: "sync-directory", path });
           },
         });
       }
       if (flags === "wx") {
         inodes.set(path, next);
-        await note({ kind: "create", path, inode: next++ });
+        note({ kind: "create", path, inode: next++ });
       }
       return watchHandle(handle, inodeOf(path), note);
     },
     async link(from: string, path: string) {
       await fs.link(from, path);
       inodes.set(path, inodeOf(from));
-      await note({ kind: "link", from, path });
+      note({ kind: "link", from, path });
     },
     async rename(from: string, path: string) {
       await fs.rename(from, path);
       inodes.set(path, inodeOf(from));
       inodes.delete(from);
-      await note({ kind: "rename", from, path });
+      note({ kind: "rename", from, path });
     },
     async unlink(path: string) {
       await fs.unlink(path);
       inodes.delete(path);
-      await note({ kind: "unlink", path });
+      note({ kind: "unlink", path });
     },
     async rmdir(path: string) {
       await fs.rmdir(path);
-      await note({ kind: "unlink", path });
+      note({ kind: "unlink", path });
     },
     async mkdir(path: string) {
       const first = await fs.mkdir(path, { recursive: true });
@@ -107,7 +107,7 @@ export function createTornDisk(root: string, beside: readonly string[]): TornDis
       if (first !== undefined) {
         for (let at = path; at.length >= first.length; at = dirname(at)) made.unshift(at);
       }
-      for (const each of made) await note({ kind: "mkdir", path: each });
+      for (const each of made) note({ kind: "mkdir", path: each });
       return first;
     },
     copyFile: () => Promise.reject(new TypeError("This disk has hard links")),
@@ -122,16 +122,12 @@ export function createTornDisk(root: string, beside: readonly string[]): TornDis
   };
 }
 
-function watchHandle(
-  handle: fs.FileHandle,
-  inode: number,
-  note: (operation: Operation) => Promise<void>,
-) {
+function watchHandle(handle: fs.FileHandle, inode: number, note: (operation: Operation) => void) {
   const written = (at: number, bytes: Uint8Array) =>
     note({ kind: "write", inode, at, bytes: bytes.slice() });
   const synced = async (sync: Promise<void>) => {
     await sync;
-    await note({ kind: "sync", inode });
+    note({ kind: "sync", inode });
   };
   return {
     close: () => handle.close(),
@@ -139,7 +135,7 @@ function watchHandle(
     datasync: () => synced(handle.datasync()),
     async truncate(size: number) {
       await handle.truncate(size);
-      await note({ kind: "truncate", inode, size });
+      note({ kind: "truncate", inode, size });
     },
     async writev(chunks: Uint8Array[], at: number) {
       const bytes = Buffer.concat(chunks);
