@@ -77,7 +77,8 @@ export function importTarget(site: Site, deps: DoorDeps): ImportTarget {
     async manifestDigest(repository, reference) {
       const response = await askOnce(at(repository), "push", deps, {
         ...{ method: "HEAD", path: `manifests/${reference}`, subject: reference },
-        ...{ headers: { accept: ACCEPT }, expect: [404] },
+        // 503 of a mirror whose upstream is away, which is when archives are imported: then it is sent.
+        ...{ headers: { accept: ACCEPT }, expect: [404, 503] },
       });
       return parseDigest(response.headers.get("docker-content-digest") ?? "");
     },

@@ -65,7 +65,7 @@ async function bringTagged(
       fresh.answered(key);
       return result;
     } catch (error) {
-      return giveUp(mirroring, repository, tag, error);
+      return await giveUp(mirroring, repository, tag, error);
     }
   });
 }
@@ -88,14 +88,16 @@ async function follow(
 }
 
 /** @throws {OciError} when nothing is here that could be served in its place. */
-function giveUp(
-  { catalog, fresh, layouts, log, now }: Mirroring,
+async function giveUp(
+  mirroring: Mirroring,
   repository: string,
   tag: string,
-  error: unknown,
-): MirrorResult {
+  said: unknown,
+): Promise<MirrorResult> {
+  const { catalog, fresh, layouts, log, now } = mirroring;
   const where = { repository, tag };
-  if (isNotThere(error)) {
+  const error = isNotThere(said) ? await doubtOf(mirroring, where) : said;
+  if (error === null) {
     fresh.forget(`tag ${repository} ${tag}`);
     if (catalog.removeMirroredTag(repository, tag, now())) {
       layouts.schedule();
@@ -107,6 +109,21 @@ function giveUp(
   if (catalog.tagOrigin(repository, tag) === null) throw unavailable(error);
   log.warn({ ...where, err: error }, "tag served as it was: upstream could not be asked");
   return "stale";
+}
+
+/**
+ * Whether a tag that is here may go because of a 404: any proxy says that of what it does not know.
+ * @returns why not; null when it may.
+ */
+async function doubtOf(
+  { catalog, upstream }: Mirroring,
+  { repository, tag }: { readonly repository: string; readonly tag: string },
+): Promise<unknown> {
+  if (catalog.tagOrigin(repository, tag)?.isMirrored !== true) return null;
+  return await upstream.answers(repository).then(
+    () => null,
+    (error: unknown) => error,
+  );
 }
 
 /** Stores upstream's manifest. What it is made of comes when somebody asks for it. */

@@ -61,6 +61,8 @@ interface MirroredManifest {
  */
 export interface Upstream {
   covers(repository: string): boolean;
+  /** That there is a registry at all, and no page of a proxy: end-1 of distribution-spec. */
+  answers(repository: string): Promise<void>;
   /** What a tag names now; undefined when upstream does not say without the manifest. */
   tagged(repository: string, tag: string): Promise<Digest | undefined>;
   /** Verified against its digest. @param reference a tag or a digest. */
@@ -88,6 +90,10 @@ export function createUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upst
   const about = createConversations(config, deps);
   return {
     covers: (repository) => config.repositories.some((pattern) => fits(pattern, repository)),
+    answers(repository) {
+      const asked = { ...about(repository), path: `${config.registry}/v2/`, subject: "/v2/" };
+      return question(asked, rechecking, () => undefined);
+    },
     tagged(repository, tag) {
       const asked = { ...about(repository), path: `manifests/${tag}`, subject: tag };
       return question({ ...asked, method: "HEAD" }, rechecking, digestSaid);

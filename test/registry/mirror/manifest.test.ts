@@ -80,6 +80,17 @@ test("what nobody has is unknown, and not remembered as such", async () => {
   expect((await site.mirror.ask("GET", "os/debian/manifests/13")).status).toBe(200);
 });
 
+test("a page of a proxy does not take a tag away", async () => {
+  await using site = await openSite();
+  const { digest } = await pushImage(site.central, "os/debian", "13");
+  await site.mirror.ask("GET", "os/debian/manifests/13");
+  site.link.fault = () => ({ answer: { status: 404, body: "<html>nginx</html>" } });
+  site.pass(TTL);
+  const answer = await site.mirror.ask("GET", "os/debian/manifests/13");
+  expect([answer.status, answer.headers.get("docker-content-digest")]).toEqual([200, digest]);
+  expect(counts(site)).toMatchObject({ stale: 1, error: 0 });
+});
+
 test("a tag that was pushed here is ours, whatever upstream has", async () => {
   await using site = await openSite();
   await pushImage(site.central, "os/debian", "13", { layers: [text("theirs")] });

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /** Where the mirror meets what else a registry does: quotas, pushes, abandoned uploads, many transfers. */
 import { expect, test } from "bun:test";
+import { silentLog } from "../../../src/base/deps.ts";
+import { importTarget } from "../../../src/registry/archive/registry-doors.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { type Disk, realDisk } from "../../../src/registry/storage/disk.ts";
 import { filesBelow } from "../files-below.ts";
-import { errorCode, noise, pushBlob, text } from "../served.ts";
+import { errorCode, noise, pushBlob, pushImage, text } from "../served.ts";
 import { openSite } from "./site.ts";
 
 const BLOBS = /blobs\//;
@@ -47,6 +49,20 @@ test("a manifest whose blob breaks off upstream is not an internal error", async
   const put = await site.mirror.ask("PUT", "os/debian/manifests/ours", { body, headers });
   expect(put.status).toBe(503);
   expect(await errorCode(put)).toBe("UNAVAILABLE");
+});
+
+test("what is pushed to a mirror need not wait for upstream", async () => {
+  await using site = await openSite();
+  site.link.up(false);
+  const digest = digestOf("ours");
+  expect((await site.mirror.ask("HEAD", `os/debian/blobs/${digest}`)).status).toBe(404);
+  expect((await site.mirror.ask("GET", `os/debian/blobs/${digest}`)).status).toBe(503);
+  const place = { registry: site.mirror.url, authorization: null, ca: null };
+  const sleep = () => Promise.reject(new Error("it waits"));
+  const target = importTarget(place, { fetch, sleep, now: Date.now, log: silentLog });
+  expect(await target.hasBlob("os/debian", digest)).toBe(false);
+  expect(await target.manifestDigest("os/debian", "13")).toBeUndefined();
+  expect((await pushImage(site.mirror, "os/debian", "13")).response.status).toBe(201);
 });
 
 test("a small blob does not wait for the large ones", async () => {
