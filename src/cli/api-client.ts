@@ -103,7 +103,12 @@ export async function connect({ terminal, fetch }: Cli): Promise<Api> {
  */
 export async function reach(cli: Cli): Promise<Api> {
   const api = await connect(cli);
-  await api.call("GET", "/healthz");
+  try {
+    await api.call("GET", "/v2/");
+  } catch (error) {
+    // It is there when it refuses, and may still let anybody pull.
+    if (!(error instanceof ProvError) || error.code === "CONTROLLER_UNREACHABLE") throw error;
+  }
   return api;
 }
 

@@ -106,10 +106,10 @@ async function digestOfFile(path: string): Promise<string> {
   return `sha256:${hasher.digest("hex")}`;
 }
 
-/** A push has asked where its upload was, and begun at least so far in. */
+/** A push has asked whether anybody is there, and where its upload was, and begun at least so far in. */
 function expectGoneOn(start: number): void {
-  expect(asked.slice(0, 2)).toEqual(["HEAD", "GET"]);
-  expect(Number(asked[2]?.split(/[ -]/)[1])).toBeGreaterThanOrEqual(start);
+  expect(asked.slice(0, 3)).toEqual(["GET", "HEAD", "GET"]);
+  expect(Number(asked[3]?.split(/[ -]/)[1])).toBeGreaterThanOrEqual(start);
 }
 
 /** A tar with `size` bytes of noise and as many of words. */

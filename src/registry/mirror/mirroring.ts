@@ -76,6 +76,15 @@ export function unavailable(error: unknown): OciError {
 }
 
 /**
+ * For HEAD of a digest, by which those who push look what they need not send: they must while upstream
+ * cannot be asked.
+ * @throws whatever else it is.
+ */
+export function undefinedWhenSilent(error: unknown): undefined {
+  if (!(error instanceof OciError && error.code === "UNAVAILABLE")) throw error;
+}
+
+/**
  * Room for what upstream sends, under the quota of its repository.
  * @throws {OciError} `STORAGE_FULL`: whoever pulls has been denied nothing.
  */

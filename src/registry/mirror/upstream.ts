@@ -112,11 +112,15 @@ export function createUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upst
     },
     async blobSize(repository, digest) {
       const asked = { ...about(repository), path: `blobs/${digest}`, subject: digest };
-      // Storage behind a redirect may leave the length out of its answer to HEAD.
-      for (const method of ["HEAD", "GET"] as const) {
-        const size = await question({ ...asked, method }, asking(), sizeSaid);
-        if (size !== undefined) return size;
-      }
+      // Storage behind a redirect may leave the length out of its answer to HEAD, and a mirror whose own
+      // upstream is away has 404 for it.
+      const looked = await question({ ...asked, method: "HEAD" }, asking(), sizeSaid).catch(
+        (error) => {
+          if (!isNotThere(error)) throw error;
+        },
+      );
+      const size = looked ?? (await question(asked, asking(), sizeSaid));
+      if (size !== undefined) return size;
       throw useless(asked, "it does not say how long the blob is");
     },
     blob: (repository, wanted, signal) =>

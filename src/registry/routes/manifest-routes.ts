@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { type ManifestRow, type NewManifest, newManifest } from "../catalog/manifests.ts";
 import { algorithmOf, type Digest, digestOf, parseDigest } from "../digest.ts";
 import { type Manifest, parseManifest } from "../manifest.ts";
-import { unavailable } from "../mirror/mirroring.ts";
+import { unavailable, undefinedWhenSilent } from "../mirror/mirroring.ts";
 import { OciError } from "../oci-error.ts";
 import { requireMutable, requireRemovable } from "../policy/immutable.ts";
 import { isTag } from "../reference.ts";
@@ -21,10 +21,12 @@ const LOOK_UPS_AT_ONCE = 500;
 /** GET and HEAD: distribution-spec end-3. There is one form of each manifest, whatever is accepted. */
 export async function getManifest(call: Call): Promise<Response> {
   const { request, repository, last, parts } = call;
-  await parts.mirror?.bringManifest(repository, last);
+  const isLook = request.method === "HEAD" && last.includes(":");
+  const brought = parts.mirror?.bringManifest(repository, last);
+  await (isLook ? brought?.catch(undefinedWhenSilent) : brought);
   const { digest, mediaType, size } = requireManifest(parts, repository, last);
   if (!(await isStored(call, digest, size))) throw unknownManifest(last);
-  if (request.method === "HEAD" && last.includes(":")) {
+  if (isLook) {
     noteSighting(() => parts.catalog.sightManifest(repository, digest, parts.now()));
   }
   const read = (range?: ByteRange) => partOf(parts.storage.read(repository, digest), range);

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Digest } from "../digest.ts";
-import { unavailable } from "../mirror/mirroring.ts";
+import { unavailable, undefinedWhenSilent } from "../mirror/mirroring.ts";
 import { tail } from "../mirror/tail.ts";
-import { OciError } from "../oci-error.ts";
 import type { Call } from "./call.ts";
 import { BLOB_HEADERS, BLOB_TYPE, contentResponse } from "./content-response.ts";
 
 /**
- * GET and HEAD of a blob that is not here, where upstream has it. HEAD brings nothing here: it is how
- * those who push look what they need not send, and says that they must while upstream cannot be asked.
- * GET does, and answers while it comes, in chunks: manifests, HEAD and Content-Range say how long it is.
- * When it does not come after all, the connection breaks.
+ * GET and HEAD of a blob that is not here, where upstream has it. HEAD brings nothing here. GET does,
+ * and answers while it comes, in chunks: manifests, HEAD and Content-Range say how long it is. When
+ * it does not come after all, the connection breaks.
  *
  * @returns undefined when it is here, or nowhere.
  */
@@ -39,8 +37,4 @@ export async function getMirroredBlob(call: Call, digest: Digest): Promise<Respo
     throw unavailable(error);
   }
   return response;
-}
-
-function undefinedWhenSilent(error: unknown): undefined {
-  if (!(error instanceof OciError && error.code === "UNAVAILABLE")) throw error;
 }

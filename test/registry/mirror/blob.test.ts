@@ -287,7 +287,8 @@ test("content that another repository has is linked, once upstream has said that
   await pushBlob(site.central, "os/copy", bytes);
   const copy = await site.mirror.ask("GET", `os/copy/blobs/${digest}`);
   expect(digestOf(await copy.bytes())).toBe(digest);
-  expect(site.link.count("GET", BLOBS)).toBe(1);
+  // Only when it was not there, to be sure of that.
+  expect(site.link.count("GET", /^os\/copy\/blobs\//)).toBe(1);
 });
 
 test("who relies on a HEAD and does not push a blob gets it stored with the manifest", async () => {

@@ -55,8 +55,12 @@ test("what is pushed to a mirror need not wait for upstream", async () => {
   await using site = await openSite();
   site.link.up(false);
   const digest = digestOf("ours");
-  expect((await site.mirror.ask("HEAD", `os/debian/blobs/${digest}`)).status).toBe(404);
-  expect((await site.mirror.ask("GET", `os/debian/blobs/${digest}`)).status).toBe(503);
+  for (const kind of ["blobs", "manifests"]) {
+    const path = `os/debian/${kind}/${digest}`;
+    expect((await site.mirror.ask("HEAD", path)).status).toBe(404);
+    expect((await site.mirror.ask("GET", path)).status).toBe(503);
+  }
+  expect((await site.mirror.ask("HEAD", "os/debian/manifests/13")).status).toBe(503);
   const place = { registry: site.mirror.url, authorization: null, ca: null };
   const sleep = () => Promise.reject(new Error("it waits"));
   const target = importTarget(place, { fetch, sleep, now: Date.now, log: silentLog });
