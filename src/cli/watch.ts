@@ -10,6 +10,7 @@ import { formatBytes, formatDuration, seconds } from "../base/units.ts";
 import { connect } from "./api-client.ts";
 import type { Cli } from "./command.ts";
 import { EXIT } from "./exit.ts";
+import { printable } from "./printable.ts";
 import { formatTime, progressBar } from "./table.ts";
 
 const INTERVAL = seconds(1);
@@ -74,12 +75,14 @@ export function renderEvent(event: unknown): string {
   const level = stringAt(event, "level") ?? "info";
   const step = stringAt(event, "step");
   const message = stringAt(event, "message") ?? "";
-  return [
+  const words = [
     time,
     ...(level === "info" ? [] : [level.toUpperCase()]),
     ...(step ? [step] : []),
     message,
-  ].join("  ");
+  ];
+  // Much of it is what programs on the server have said.
+  return printable(words.join("  "));
 }
 
 function renderProgress(job: unknown): string {
@@ -98,7 +101,9 @@ function renderEnd(job: unknown): string {
   const failedStep = stringAt(job, "failed_step");
   const error = stringAt(job, "error");
   if (failedStep === undefined) return `complete: ${outcome}`;
-  return `complete: ${outcome} in ${failedStep}${error === undefined ? "" : `: ${error}`}`;
+  return printable(
+    `complete: ${outcome} in ${failedStep}${error === undefined ? "" : `: ${error}`}`,
+  );
 }
 
 /** 0 while a job is not complete. */

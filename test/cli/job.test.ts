@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { describe, expect, test } from "bun:test";
+import { renderEvent } from "../../src/cli/watch.ts";
 import { settle } from "../controller/fake-clock.ts";
 import { RECIPE } from "../controller/site.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
@@ -119,6 +120,18 @@ describe("prov job", () => {
 });
 
 describe("prov job watch", () => {
+  test("R53: what a program on the server says does not steer the terminal", () => {
+    const time = "2026-01-01T04:33:12Z";
+    const event = {
+      time,
+      step: "image-linux.service",
+      message: "tar: \u001b[2J\u001b]0;owned\u0007",
+    };
+    expect(renderEvent(event)).toBe(
+      "04:33:12  image-linux.service  tar: \u{fffd}[2J\u{fffd}]0;owned\u{fffd}",
+    );
+  });
+
   test("prints every event once and ends with 0 when the job succeeded", async () => {
     await using world = await openWorld();
     await world.site.controller.start();
