@@ -4,6 +4,7 @@
  * What the mirror asks the registry behind it. Whoever uses our mirror never gets there: only the
  * mirror's own credentials do, and only to upstream itself.
  */
+import { ProvError } from "../../base/errors.ts";
 import { stringAt } from "../../base/json.ts";
 import { type Millis, millis, minutes, seconds } from "../../base/units.ts";
 import { streamBlob, type WantedBlob } from "../client/blob-stream.ts";
@@ -92,7 +93,10 @@ export function createUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upst
     covers: (repository) => config.repositories.some((pattern) => fits(pattern, repository)),
     answers(repository) {
       const asked = { ...about(repository), path: `${config.registry}/v2/`, subject: "/v2/" };
-      return question(asked, rechecking, () => undefined);
+      return question(asked, rechecking, () => undefined).catch((error) => {
+        // It lets nobody in without a login, and may still let anybody read: a registry has answered.
+        if (!(error instanceof ProvError && error.code === "UNAUTHENTICATED")) throw error;
+      });
     },
     tagged(repository, tag) {
       const asked = { ...about(repository), path: `manifests/${tag}`, subject: tag };

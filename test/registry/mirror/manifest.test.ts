@@ -91,6 +91,25 @@ test("a page of a proxy does not take a tag away", async () => {
   expect(counts(site)).toMatchObject({ stale: 1, error: 0 });
 });
 
+test("a tag goes also when upstream lets anybody read and nobody see its /v2/", async () => {
+  let isOpen = true;
+  await using site = await openSite({
+    central: {
+      accessOf: () =>
+        isOpen
+          ? { identity: "test", may: () => true }
+          : { identity: "anonymous", may: (action, name) => action === "pull" && name !== "" },
+    },
+  });
+  await pushImage(site.central, "os/debian", "13");
+  await site.mirror.ask("GET", "os/debian/manifests/13");
+  await site.central.ask("DELETE", "os/debian/manifests/13");
+  isOpen = false;
+  expect((await site.central.ask("GET", "")).status).toBe(401);
+  site.pass(TTL);
+  expect((await site.mirror.ask("GET", "os/debian/manifests/13")).status).toBe(404);
+});
+
 test("a tag that was pushed here is ours, whatever upstream has", async () => {
   await using site = await openSite();
   await pushImage(site.central, "os/debian", "13", { layers: [text("theirs")] });
