@@ -145,8 +145,13 @@ async function sizeOf(path: string): Promise<number | undefined> {
 async function makeOwn(path: string, disk: Disk): Promise<void> {
   if ((await stat(path)).nlink === 1) return;
   const copy = join(dirname(path), `.${crypto.randomUUID()}`);
-  await disk.copyFile(path, copy);
-  await disk.rename(copy, path);
+  try {
+    await disk.copyFile(path, copy);
+    await disk.rename(copy, path);
+  } catch (error) {
+    await removeFile(copy, disk);
+    throw error;
+  }
 }
 
 async function openWriter(path: string, offset: number, disk: Disk): Promise<UploadWriter> {

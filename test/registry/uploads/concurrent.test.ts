@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import * as fs from "node:fs/promises";
 import { dirname } from "node:path";
 import { digestOf } from "../../../src/registry/digest.ts";
-import type { Disk } from "../../../src/registry/storage/disk.ts";
+import { type Disk, realDisk } from "../../../src/registry/storage/disk.ts";
 import { storePath } from "../../../src/registry/storage/layout.ts";
 import { connectRaw, until } from "../raw.ts";
 import { noise, pushBlob, type Served, serveRegistry } from "../served.ts";
@@ -98,4 +98,17 @@ test("R49: an upload whose commit a crash has cut short goes on without changing
   const longer = digestOf(Buffer.concat([bytes, Buffer.from("more")]));
   expect((await after.ask("PUT", `${upload}?digest=${longer}`)).status).toBe(201);
   expect(await fs.readdir(`${after.root}/uploads`)).toEqual([]);
+});
+
+test("R49: a copy for which there is no room is not left behind", async () => {
+  const copyFile: Disk["copyFile"] = async (_from, to) => {
+    await fs.writeFile(to, "half");
+    throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+  };
+  await using served = await serveRegistry({ disk: { ...realDisk, copyFile } });
+  const upload = await begin(served);
+  await served.ask("PATCH", upload, { body: "01234" });
+  await fs.link(`${served.root}/uploads/${upload.split("/").at(-1)}`, `${served.root}/blob`);
+  expect((await served.ask("PATCH", upload, { body: "56789" })).status).toBe(507);
+  expect(await fs.readdir(`${served.root}/uploads`)).toEqual([]);
 });
