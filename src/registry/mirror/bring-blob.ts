@@ -105,6 +105,8 @@ async function linkFromNeighbour(
   const from = catalog.holders(digest).find((name) => catalog.blobSize(name, digest) === size);
   if (from === undefined) return false;
   return await locks.run(`${repository} ${digest}`, async () => {
+    // What is damaged on the disk is not handed on: it comes from upstream then.
+    if ((await storage.stat(from, digest)) !== size) return false;
     using _room = reserve(mirroring, repository, size);
     if (!(await storage.link(digest, from, repository))) return false;
     catalog.addBlob(repository, digest, size, now());

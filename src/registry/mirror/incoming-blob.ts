@@ -142,7 +142,8 @@ async function fill(mirroring: Mirroring, blob: Incoming): Promise<void> {
       }
     }
   } catch (error) {
-    if (!isWorthless(error)) await checkpoint();
+    // After a sync that failed Linux takes the bytes for written: they are fetched again instead.
+    if (!isWorthless(error) && errnoOf(error) !== "EIO") await checkpoint();
     throw error;
   } finally {
     await writer.close();

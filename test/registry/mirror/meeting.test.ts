@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 /** Where the mirror meets what else a registry does: quotas, pushes, abandoned uploads, many transfers. */
 import { expect, test } from "bun:test";
+import { truncate } from "node:fs/promises";
 import { silentLog } from "../../../src/base/deps.ts";
 import { importTarget } from "../../../src/registry/archive/registry-doors.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { type Disk, realDisk } from "../../../src/registry/storage/disk.ts";
+import { repositoryBlobPath } from "../../../src/registry/storage/layout.ts";
 import { filesBelow } from "../files-below.ts";
 import { errorCode, noise, pushBlob, pushImage, text } from "../served.ts";
 import { openSite } from "./site.ts";
@@ -67,6 +69,16 @@ test("what is pushed to a mirror need not wait for upstream", async () => {
   expect(await target.hasBlob("os/debian", digest)).toBe(false);
   expect(await target.manifestDigest("os/debian", "13")).toBeUndefined();
   expect((await pushImage(site.mirror, "os/debian", "13")).response.status).toBe(201);
+});
+
+test("what a neighbour has damaged comes from upstream", async () => {
+  await using site = await openSite();
+  const digest = await pushBlob(site.central, "os/a", bytes);
+  await pushBlob(site.central, "os/b", bytes);
+  await (await site.mirror.ask("GET", `os/a/blobs/${digest}`)).bytes();
+  await truncate(repositoryBlobPath(site.mirror.root, "os/a", digest), 10);
+  const answer = await site.mirror.ask("GET", `os/b/blobs/${digest}`);
+  expect(digestOf(await answer.bytes())).toBe(digest);
 });
 
 test("a small blob does not wait for the large ones", async () => {
