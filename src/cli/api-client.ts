@@ -104,13 +104,17 @@ export async function connect({ terminal, fetch }: Cli): Promise<Api> {
 export async function reach(cli: Cli): Promise<Api> {
   const api = await connect(cli);
   try {
-    await api.call("GET", "/v2/");
+    // Not /v2/: that would count a wrong password twice, and a request where those are limited.
+    await api.call("GET", "/healthz");
   } catch (error) {
-    // It is there when it refuses, and may still let anybody pull.
-    if (!(error instanceof ProvError) || error.code === "CONTROLLER_UNREACHABLE") throw error;
+    // It is there when it answers: what it thinks of the request itself is waited for patiently.
+    if (!(error instanceof Refused)) throw error;
   }
   return api;
 }
+
+/** The controller has answered, and it was no. */
+class Refused extends ProvError {}
 
 function redirected(url: string, elsewhere: string): ProvError {
   const origin = URL.parse(elsewhere, url)?.origin ?? elsewhere;
@@ -181,7 +185,7 @@ const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   507: "STORAGE_FULL",
 };
 
-async function refusal(response: Response, attempt: string): Promise<ProvError> {
+async function refusal(response: Response, attempt: string): Promise<Refused> {
   const text = await response.text().catch(() => "");
   let document: unknown;
   try {
@@ -193,7 +197,7 @@ async function refusal(response: Response, attempt: string): Promise<ProvError> 
   const details = arrayAt(document, "details").map(
     (detail) => `\n  ${stringAt(detail, "path") || "/"}: ${stringAt(detail, "message") ?? ""}`,
   );
-  return new ProvError(`${message}${details.join("")}`, {
+  return new Refused(`${message}${details.join("")}`, {
     code:
       CODE_BY_NAME[stringAt(document, "error") ?? ""] ??
       CODE_BY_STATUS[response.status] ??

@@ -146,6 +146,24 @@ test.each(["push /etc/hostname a:1", "pull a:1 /nonexistent/copy", "show a:1", "
   },
 );
 
+test.each([429, 503])(
+  "a controller that answers %d once has answered, and is asked again",
+  async (status) => {
+    await using world = await World.open();
+    await world.run(`artifact push ${await world.file("x.tar", "x")} a:1`);
+    const terminal = new FakeTerminal({ env: { PROV_USER: "reader", PROV_PASSWORD: "reader" } });
+    let asked = 0;
+    const outside = { now: Date.now, sleep: () => Promise.resolve() };
+    const code = await main(["artifact", "show", "a:1"], terminal, {
+      ...outside,
+      // The first two questions: whether anybody is there, and the first of substance.
+      fetch: async (url, init) =>
+        asked++ < 2 ? new Response(null, { status }) : await world.fetch(url, init),
+    });
+    expect(code).toBe(0);
+  },
+);
+
 test("a pull that fails leaves no file, and says why", async () => {
   await using world = await World.open();
   const file = await world.file("root.tar", "x".repeat(1000));
