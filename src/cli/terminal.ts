@@ -11,8 +11,10 @@ export interface Terminal {
   readonly isInteractive: boolean;
   readonly columns: number;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborts when the process is asked to end (SIGINT, SIGTERM). */
+  /** Aborts when the process is asked to end (SIGINT, SIGTERM), or its results go nowhere. */
   readonly signal: AbortSignal;
+  /** Aborts when the process is asked to end, and then only: a service goes on when nobody reads its greeting. */
+  readonly asked: AbortSignal;
   readonly uid: number;
   stdin(): Promise<string>;
 }
@@ -29,8 +31,12 @@ const stopped = (why: string) => new DOMException(`Stopped by ${why}`, "AbortErr
 
 export function processTerminal(): Terminal {
   const stop = new AbortController();
+  const asked = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.on(name, () => stop.abort(stopped(name)));
+    process.on(name, () => {
+      asked.abort(stopped(name));
+      stop.abort(stopped(name));
+    });
   }
   process.stdout.on("error", (error) => {
     // Whoever reads has enough, as `head` has: no reason to complain.
@@ -67,6 +73,7 @@ export function processTerminal(): Terminal {
     columns: process.stderr.columns || 80,
     env: process.env,
     signal: stop.signal,
+    asked: asked.signal,
     uid: process.getuid?.() ?? 0,
     stdin: () => Bun.stdin.text(),
   };

@@ -12,6 +12,7 @@ export class FakeTerminal implements Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stop = new AbortController();
   readonly signal = this.stop.signal;
+  readonly asked = this.stop.signal;
   readonly #stdin: string;
 
   constructor(

@@ -236,6 +236,38 @@ describe("as a process", () => {
       err: expect.stringMatching(/^prov: Cannot write to standard output: ENOSPC.*\n$/),
     });
   });
+
+  test("a service goes on when nobody can read its greeting", async () => {
+    const free = Bun.serve({ port: 0, fetch: () => new Response() });
+    const { port } = free;
+    await free.stop(true);
+    const flags = [
+      ...[`--storage-root=${join(DIRECTORY, "greeting")}`, `--http-addr=127.0.0.1:${port}`],
+      ...["--media-addr=none", `--public-urls=http://127.0.0.1:${port}`, "--log-level=warn"],
+    ];
+    const main = join(import.meta.dir, "../../src/main.ts");
+    const child = Bun.spawn([process.execPath, main, "serve", ...flags], {
+      stdout: Bun.file("/dev/full"),
+      stderr: "pipe",
+    });
+    try {
+      const reader = child.stderr.getReader();
+      let said = "";
+      while (!said.includes("Cannot write to standard output")) {
+        const { value, done } = await reader.read();
+        if (done) throw new Error(`it has ended: ${said}`);
+        said += new TextDecoder().decode(value);
+      }
+      // It listens by then, or is about to.
+      const health = async () => await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null);
+      let answer = await health();
+      while (answer === null && child.exitCode === null) answer = await health();
+      expect(answer?.status).toBe(200);
+    } finally {
+      child.kill();
+      await child.exited;
+    }
+  });
 });
 
 describe("prov plan", () => {

@@ -67,7 +67,7 @@ function stepCommand(cli: Cli): Command {
     describe: "agent: plan and execute one step of the workflow",
     run: async (args) => {
       const deps = dependencies(cli);
-      await runStep(args.name, agentPaths(), deps, cli.terminal.signal);
+      await runStep(args.name, agentPaths(), deps, cli.terminal.asked);
     },
   });
 }

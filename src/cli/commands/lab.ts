@@ -68,7 +68,7 @@ async function runLab(cli: Cli, args: LabArgs): Promise<void> {
     const lab = await startLab(specs, { fetch: cli.fetch, now: Date.now, sleep: realSleep, log });
     try {
       await announce(cli, directory, lab.servers, specs, args.json);
-      await untilStopped(cli.terminal.signal);
+      await untilStopped(cli.terminal.asked);
     } finally {
       await lab.stop();
     }

@@ -263,7 +263,7 @@ async function runController(
     terminal.out("It is shown this once only.");
   }
   terminal.out(`prov ${VERSION} listens on ${controller.urls.join(", ")}`);
-  await untilStopped(terminal.signal);
+  await untilStopped(terminal.asked);
 }
 
 function bmcOpener(requestTimeout: Millis, log: Log): ControllerDeps["openBmc"] {
