@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { digestOf } from "../../src/registry/digest.ts";
 import { filesBelow } from "../registry/files-below.ts";
 import { openSite } from "../registry/mirror/site.ts";
+import { until } from "../registry/raw.ts";
 import {
   errorCode,
   exchange,
@@ -88,10 +89,6 @@ test("R49: what is there can be read while the disk has no room at all", async (
 });
 
 const MB = 1_000_000;
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await Bun.sleep(5);
-}
 
 /** Bytes of the one upload that is under way. */
 async function uploaded(root: string): Promise<number> {

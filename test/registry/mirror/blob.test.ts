@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf } from "../../../src/registry/digest.ts";
 import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
+import { until } from "../raw.ts";
 import { errorCode, exchange, noise, pushBlob, pushImage, text } from "../served.ts";
 import { type MirrorSite, openSite } from "./site.ts";
 
@@ -18,10 +19,6 @@ const request = (digest: string) =>
   `GET /v2/os/debian/blobs/${digest} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
 
 /** Waits until a condition holds. */
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await Bun.sleep(5);
-}
-
 const uploads = (site: MirrorSite) => readdir(join(site.mirror.root, "uploads"));
 
 /** Reads at least `least` bytes of a body that goes on. */

@@ -9,6 +9,7 @@ import { MEDIA_TYPE } from "../../../src/registry/manifest.ts";
 import { type Disk, realDisk } from "../../../src/registry/storage/disk.ts";
 import { repositoryBlobPath } from "../../../src/registry/storage/layout.ts";
 import { filesBelow } from "../files-below.ts";
+import { until } from "../raw.ts";
 import { errorCode, noise, pushBlob, pushImage, text } from "../served.ts";
 import { openSite } from "./site.ts";
 
@@ -16,10 +17,6 @@ const BLOBS = /blobs\//;
 const SIZE = 3_000_000;
 const HOUR = 3_600_000;
 const bytes = noise(SIZE);
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await Bun.sleep(5);
-}
 
 test("R51: content of a neighbour counts against the quota as well", async () => {
   await using site = await openSite();

@@ -5,6 +5,7 @@ import { millis } from "../../../src/base/units.ts";
 import { digestOf } from "../../../src/registry/digest.ts";
 import type { Disk } from "../../../src/registry/storage/disk.ts";
 import { repositoryBlobPath } from "../../../src/registry/storage/layout.ts";
+import { until } from "../raw.ts";
 import {
   errorCode,
   noise,
@@ -42,10 +43,6 @@ async function sendPart(served: Served, upload: string, part: Uint8Array, total:
     await Bun.sleep(1);
   }
   return socket;
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await Bun.sleep(2);
 }
 
 describe("R49: uploads that break", () => {
